@@ -1,0 +1,72 @@
+# Chatkeep. `make help` lists the targets; each installs what it needs, once.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help serve test check fmt bench docs web lock wheel clean
+
+PY := .venv/bin/python
+STAMPS := .tools/stamps
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/.test-dist/*')
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(STAMPS)/python $(STAMPS)/web ## Start the server on http://127.0.0.1:8000
+	@exec .venv/bin/chatkeep serve
+
+test: $(STAMPS)/python $(STAMPS)/web $(STAMPS)/servers ## Run every check and test
+	@scripts/with-node npm --prefix web run --silent check
+	@scripts/with-node npm --prefix web run --silent test
+	@$(PY) -m ruff format --check --quiet src tests bench
+	@$(PY) -m ruff check --quiet src tests bench
+	@$(PY) -m mypy --no-error-summary
+	@.venv/bin/lint-imports > .tools/imports.log 2>&1 || { cat .tools/imports.log; exit 1; }
+	@$(PY) -m pytest $(PYTEST)
+
+check: $(STAMPS)/python ## Print the settings and probe every dependency
+	@.venv/bin/chatkeep check
+
+fmt: $(STAMPS)/python $(STAMPS)/node ## Format and fix what can be fixed
+	@$(PY) -m ruff check --fix --quiet src tests bench || true
+	@$(PY) -m ruff format src tests bench
+	@scripts/with-node npm --prefix web run --silent fmt
+
+bench: $(STAMPS)/python ## Measure what a turn and a token cost
+	@$(PY) bench/run.py
+
+docs: $(STAMPS)/python ## Check the documentation's links and examples
+	@$(PY) -m pytest -q tests/unit/test_docs.py
+
+web: $(STAMPS)/web ## Build the element and the page
+
+lock: $(STAMPS)/uv ## Write requirements.lock anew from pyproject.toml
+	@scripts/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.12 \
+	  --extra local --group dev --group weights --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --output-file requirements.lock
+
+wheel: $(STAMPS)/web $(STAMPS)/uv ## Build the wheel, front end included
+	@scripts/uv build --wheel --quiet
+
+clean: ## Remove what the other targets made (not .chatkeep, your conversations)
+	@rm -rf .venv .tools dist web/node_modules web/.test-dist src/chatkeep/assets
+
+$(STAMPS)/uv: scripts/uv
+	@scripts/uv --version > /dev/null
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/python: $(STAMPS)/uv scripts/make-environment requirements.lock pyproject.toml
+	@scripts/make-environment
+	@touch $@
+
+$(STAMPS)/node: scripts/with-node web/package-lock.json
+	@mkdir -p $(STAMPS)
+	@scripts/with-node npm --prefix web ci --silent --no-audit --no-fund
+	@touch $@
+
+$(STAMPS)/web: $(STAMPS)/node $(WEB_SOURCES)
+	@scripts/with-node npm --prefix web run --silent build
+	@touch $@
+
+$(STAMPS)/servers: scripts/install-test-servers
+	@scripts/install-test-servers
+	@mkdir -p $(STAMPS) && touch $@

@@ -1,0 +1,5 @@
+"""`python -m chatkeep`."""
+
+from chatkeep.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""From one user message to events: history, run, conversion, title."""

@@ -1,0 +1,87 @@
+"""What an agent's tools and hooks may use during a turn."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from datetime import UTC, datetime
+
+from chatkit.agents import AgentContext
+from chatkit.server import stream_widget
+from chatkit.types import (
+    DurationSummary,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadStreamEvent,
+    WorkflowSummary,
+)
+from chatkit.widgets import WidgetRoot
+from pydantic import PrivateAttr
+
+from chatkeep.context import RequestContext
+
+_EVENT_BUFFER = 256  # events that may wait for the reader before model and tools are held back
+
+
+def _buffer() -> asyncio.Queue[ThreadStreamEvent | None]:
+    return asyncio.Queue(_EVENT_BUFFER)
+
+
+def _nothing() -> Iterable[ThreadStreamEvent]:
+    return ()
+
+
+class TurnContext(AgentContext[RequestContext]):
+    """The SDK's `AgentContext` on one bounded queue for the model's events and the tools'.
+
+    A tool that streams faster than the client reads is made to wait.
+    """
+
+    _queue: asyncio.Queue[ThreadStreamEvent | None] = PrivateAttr(default_factory=_buffer)
+    _before_item: Callable[[], Iterable[ThreadStreamEvent]] = PrivateAttr(default=_nothing)
+
+    def before_item(self, callback: Callable[[], Iterable[ThreadStreamEvent]]) -> None:
+        """Have events of `callback` put in front of each item that a tool shows."""
+        self._before_item = callback
+
+    async def stream(self, event: ThreadStreamEvent) -> None:
+        """Show an event to the user."""
+        if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
+            for earlier in self._before_item():
+                await self._queue.put(earlier)
+        await self._queue.put(event)
+
+    async def forward(self, event: ThreadStreamEvent | None) -> None:
+        """Pass an event of the model on; None ends the turn's events."""
+        await self._queue.put(event)
+
+    async def next_event(self) -> ThreadStreamEvent | None:
+        """Return the next event, or None at the end."""
+        return await self._queue.get()
+
+    def discard(self) -> None:
+        """Forget what waits, which frees whoever is waiting to add to it."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+    async def stream_widget(
+        self, widget: WidgetRoot | AsyncGenerator[WidgetRoot, None], copy_text: str | None = None
+    ) -> None:
+        """Show a widget, or a sequence of its states."""
+        async for event in stream_widget(self.thread, widget, copy_text, self.generate_id):
+            await self.stream(event)
+
+    async def end_workflow(
+        self, summary: WorkflowSummary | None = None, expanded: bool = False
+    ) -> None:
+        """Finish the workflow; unlike the SDK's, also one that came from the store.
+
+        The SDK subtracts aware times from naive ones there, which raises `TypeError`.
+        """
+        item, self.workflow_item = self.workflow_item, None
+        if item is None:
+            return
+        seconds = int((datetime.now(UTC) - item.created_at.astimezone(UTC)).total_seconds())
+        item.workflow.summary = (
+            summary or item.workflow.summary or DurationSummary(duration=seconds)
+        )
+        item.workflow.expanded = expanded
+        await self.stream(ThreadItemDoneEvent(item=item))

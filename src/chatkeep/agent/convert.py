@@ -1,0 +1,118 @@
+"""Thread items → model input.
+
+The SDK's converter with its traps taken out: assistant text as plain strings (Chat Completions
+models of agents ≥ 0.19 reject the SDK's own form on turn two), nothing that raises on tags,
+attachments or context of any type, quotations kept in every turn, and bounds on what widgets and
+hidden context may add.
+
+Text that a model or a tool wrote reaches the model in the user's role, as the SDK does it, but
+named for what it is: it is data, not instructions.
+"""
+
+import json
+from typing import Any
+
+import structlog
+from agents import TResponseInputItem
+from chatkit.agents import ThreadItemConverter
+from chatkit.types import (
+    AssistantMessageItem,
+    Attachment,
+    HiddenContextItem,
+    SDKHiddenContextItem,
+    ThreadItem,
+    UserMessageItem,
+    UserMessageTagContent,
+    WidgetItem,
+)
+from openai.types.responses import EasyInputMessageParam, ResponseInputTextParam
+
+MAX_CONTEXT_CHARS = 8_000
+"""Characters that one widget or hidden item may add to the input."""
+
+_log = structlog.get_logger(__name__)
+
+
+class ItemConverter(ThreadItemConverter):
+    """Converts one stored item at a time, and never fails on one."""
+
+    async def convert(self, item: ThreadItem) -> list[TResponseInputItem]:
+        """Return the input items for a thread item; none for one that cannot be converted.
+
+        An item that was stored once must not make every later turn of its thread fail.
+        """
+        try:
+            return await self._thread_item_to_input_item(item, is_last_message=True)
+        except Exception as error:  # noqa: BLE001 - whatever was stored: recorded, and left out
+            _log.warning("item left out of model input", type=item.type, error=type(error).__name__)
+            return []
+
+    async def user_message_to_input(
+        self, item: UserMessageItem, is_last_message: bool = True
+    ) -> list[TResponseInputItem]:
+        """Return one message: quotation, text, and what tags and attachments stand for."""
+        del is_last_message
+        parts: list[str] = []
+        if item.quoted_text:
+            parts.append(f"The user refers to this passage:\n<Quote>\n{item.quoted_text}\n</Quote>")
+        tags = [part for part in item.content if isinstance(part, UserMessageTagContent)]
+        parts.append(
+            "".join(
+                f"@{part.text}" if isinstance(part, UserMessageTagContent) else part.text
+                for part in item.content
+            )
+        )
+        unique = {tag.id: tag for tag in tags}.values()
+        parts += [(await self.tag_to_message_content(tag))["text"] for tag in unique]
+        parts += [
+            (await self.attachment_to_message_content(attachment))["text"]
+            for attachment in item.attachments
+        ]
+        return [_message("user", "\n\n".join(part for part in parts if part))]
+
+    async def assistant_message_to_input(self, item: AssistantMessageItem) -> TResponseInputItem:
+        """Return the answer as plain text, which every provider takes back."""
+        return _message("assistant", "".join(part.text for part in item.content))
+
+    async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputTextParam:
+        """Return what the client said about an @-mention."""
+        data = _bounded(json.dumps(tag.data, ensure_ascii=False, default=str))
+        return _text(f"@{tag.text} is the entity with id {tag.id}. Data from the client: {data}")
+
+    async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputTextParam:
+        """Return a note that names the file."""
+        return _text(f"The user attached the file {attachment.name} ({attachment.mime_type}).")
+
+    async def hidden_context_to_input(self, item: HiddenContextItem) -> TResponseInputItem:
+        """Return hidden context of any type."""
+        return _hidden(item.content)
+
+    async def sdk_hidden_context_to_input(self, item: SDKHiddenContextItem) -> TResponseInputItem:
+        """Return the SDK's own notes."""
+        return _hidden(item.content)
+
+    async def widget_to_input(self, item: WidgetItem) -> TResponseInputItem:
+        """Return the widget's text to copy, or else its JSON, within bounds."""
+        shown = item.copy_text or item.widget.model_dump_json(exclude_none=True, exclude_unset=True)
+        return _message("user", f"This widget was shown to the user:\n{_bounded(shown)}")
+
+
+def _message(role: Any, text: str) -> TResponseInputItem:
+    return EasyInputMessageParam(type="message", role=role, content=text)
+
+
+def _text(text: str) -> ResponseInputTextParam:
+    return ResponseInputTextParam(type="input_text", text=text)
+
+
+def _hidden(content: Any) -> TResponseInputItem:
+    shown = content if isinstance(content, str) else json.dumps(content, default=str)
+    return _message(
+        "user",
+        "Context for the assistant, not shown to the user:\n"
+        f"<HiddenContext>\n{_bounded(shown)}\n</HiddenContext>",
+    )
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_CONTEXT_CHARS else text[:MAX_CONTEXT_CHARS] + " […]"

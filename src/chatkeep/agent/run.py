@@ -1,0 +1,155 @@
+"""One turn of an agent: model input in, ChatKit events out.
+
+The run has a task of its own that fills a bounded queue; whoever consumes `run_agent` empties it.
+When the consumer stops, for whatever reason, the run is cancelled, which closes the provider's
+socket, and has ended before `run_agent` returns: nothing is left running.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
+
+import structlog
+from agents import (
+    Agent,
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    OutputGuardrailTripwireTriggered,
+    RunConfig,
+    Runner,
+    RunResultStreaming,
+    TResponseInputItem,
+)
+from agents.exceptions import AgentsException
+from chatkit.errors import CustomStreamError
+from chatkit.types import (
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
+    ThreadStreamEvent,
+)
+
+from chatkeep.agent.context import TurnContext
+from chatkeep.agent.events import EventConverter
+from chatkeep.errors import ModelError
+from chatkeep.models import Catalog, ModelEntry
+
+_MAX_STEPS = 10  # model calls in one turn; tools that call each other must end somewhere
+
+_TRIPWIRES = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
+_log = structlog.get_logger(__name__)
+
+
+async def run_agent(
+    agent: Agent[Any],
+    input_items: list[TResponseInputItem],
+    context: TurnContext,
+    catalog: Catalog,
+    entry: ModelEntry | None,
+) -> AsyncGenerator[ThreadStreamEvent]:
+    """Run the agent and yield its events.
+
+    Args:
+        agent: The developer's agent, or the default assistant.
+        input_items: The conversation, oldest first.
+        context: The turn's context, which tools get as `ctx.context`.
+        catalog: Resolves names of models.
+        entry: The model to use; None leaves the choice to the agent.
+
+    Raises:
+        CustomStreamError: The turn failed; the message is for the user, and what had been shown
+            until then has been finished by `thread.item.done` events.
+    """
+    converter = EventConverter(context.thread.id, context.generate_id)
+    config = RunConfig(
+        model=entry.model if entry else None,
+        model_settings=entry.settings if entry else None,
+        model_provider=catalog,
+        tracing_disabled=True,
+    )
+    result = Runner.run_streamed(
+        agent, input_items, context=context, max_turns=_MAX_STEPS, run_config=config
+    )
+    shown: set[str] = set()
+    try:
+        async with aclosing(_pump(result, converter, context)) as events:
+            async for event in events:
+                if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
+                    shown.add(event.item.id)
+                yield event
+    except _TRIPWIRES as error:
+        for item_id in shown:
+            yield ThreadItemRemovedEvent(item_id=item_id)
+        raise CustomStreamError("This request was stopped by a safety rule.") from error
+    except (ModelError, AgentsException) as error:
+        for event in converter.close():
+            yield event
+        raise _for_the_user(error, context, entry) from error
+
+
+async def _pump(
+    result: RunResultStreaming, converter: EventConverter, context: TurnContext
+) -> AsyncGenerator[ThreadStreamEvent]:
+    """Yield the events of the run and of its tools as they come."""
+    context.before_item(converter.end_thoughts)
+    task = asyncio.create_task(_fill(result, converter, context), name="agent-run")
+    try:
+        while (event := await context.next_event()) is not None:
+            yield event
+        await task
+    finally:
+        await _stop(result, task, context)
+
+
+async def _fill(
+    result: RunResultStreaming, converter: EventConverter, context: TurnContext
+) -> None:
+    try:
+        async for event in result.stream_events():
+            for converted in converter.convert(event):
+                if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
+                    await context.end_workflow()  # an answer begins: the tool's work is done
+                await context.forward(converted)
+        await context.end_workflow()
+        for converted in converter.finish(context.client_tool_call):
+            await context.forward(converted)
+    finally:
+        await context.forward(None)
+
+
+async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: TurnContext) -> None:
+    """End the run and its task, whatever state they are in."""
+    if not task.done():
+        result.cancel()
+        context.discard()  # a full buffer would hold the task
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    run = result.run_loop_task
+    if run is not None and not run.done():
+        run.cancel()
+        await asyncio.wait([run])
+
+
+def _for_the_user(
+    error: ModelError | AgentsException, context: TurnContext, entry: ModelEntry | None
+) -> CustomStreamError:
+    """Return what the user reads; the log gets the kind and, for operators, what to do."""
+    hint = error.hint if isinstance(error, ModelError) else None
+    _log.warning(
+        "the model failed",
+        model=entry.id if entry else None,
+        error=type(error).__name__,
+        cause=type(error.__cause__).__name__ if error.__cause__ else None,
+        status=getattr(error.__cause__, "status_code", None),
+        hint=hint,
+        thread=context.thread.id,
+    )
+    if isinstance(error, MaxTurnsExceeded):
+        return CustomStreamError("The answer needed too many steps.", allow_retry=True)
+    message = str(error) if isinstance(error, ModelError) else str(ModelError())
+    # An anonymous user sits at this very machine, and is the operator.
+    if hint and context.request_context.principal.scheme == "anonymous":
+        message = f"{message} {hint}"
+    return CustomStreamError(message, allow_retry=True)

@@ -1,0 +1,263 @@
+"""The wiring: settings → backends → engine → protocol → HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from agents import Agent, set_tracing_disabled
+from fastapi import FastAPI, Request, Response
+from pydantic import SecretStr
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
+
+from chatkeep.auth.anonymous import AnonymousAuthenticator, load_key
+from chatkeep.errors import ChatkeepError
+from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
+from chatkeep.http.pages import Assets
+from chatkeep.http.probes import Health
+from chatkeep.http.problems import HTTPProblem, problem, problem_of
+from chatkeep.http.routes import ChatKitEndpoint, identify
+from chatkeep.loopback import is_loopback
+from chatkeep.models import Catalog, ModelsConfig, open_models
+from chatkeep.models.guard import Deadlines
+from chatkeep.ports import Authenticator
+from chatkeep.protocol.preflight import Preflight
+from chatkeep.protocol.server import ChatkeepServer
+from chatkeep.settings import Settings, load_settings
+from chatkeep.stores import default_url, open_store
+from chatkeep.turns.engine import TurnEngine
+
+VERSION = version("chatkeep")
+
+INSTRUCTIONS = (
+    "You are a helpful assistant. Answer in the language of the user, briefly and correctly; "
+    "say so when you do not know. Use Markdown where it helps."
+)
+
+
+class Chatkeep:
+    """A ChatKit back end and front end as an ASGI application.
+
+    Serve it alone (`uvicorn main:app`) or mount it (`main.mount("/chat", app)`); a mounted
+    application gets no lifespan events and connects at its first request.
+
+    Args:
+        agent: What answers: an agent of the Agents SDK. None: a plain assistant.
+        settings: The settings; read from file and environment by default.
+
+    Raises:
+        SettingsError: The settings do not allow a start.
+    """
+
+    def __init__(
+        self, agent: Agent[Any] | None = None, *, settings: Settings | None = None
+    ) -> None:
+        self.settings = settings = settings or load_settings()
+        self.catalog: Catalog = open_models(_models_config(settings))
+        self.store = open_store(database_url(settings), data_dir=settings.data_dir)
+        self.engine = TurnEngine()
+        self.health = Health({"database": self.store.ping})
+        authenticators: list[Authenticator] = [AnonymousAuthenticator(load_key(settings.data_dir))]
+        server = ChatkeepServer(
+            self.store,
+            self.catalog,
+            agent or Agent(name="Assistant", instructions=INSTRUCTIONS),
+            is_default_agent=agent is None,
+            titles_by_model=settings.models.titles == "model",
+        )
+        endpoint = ChatKitEndpoint(
+            server=server,
+            preflight=Preflight(self.store, self.catalog),
+            engine=self.engine,
+            authenticators=authenticators,
+            max_body_bytes=settings.server.max_body_bytes,
+        )
+        assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog))
+        self._opening = asyncio.Lock()
+        self._opened = False
+        self._app = _build_app(self, endpoint, assets, authenticators)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if not self._opened and scope["type"] == "http":
+            await self.open()
+        await self._app(scope, receive, send)
+
+    async def open(self) -> None:
+        """Connect to the database. Idempotent.
+
+        Raises:
+            ChatkeepError: The database cannot be opened.
+        """
+        async with self._opening:
+            if not self._opened:
+                # Unless told not to, the Agents SDK sends prompts to OpenAI when it finds a key.
+                set_tracing_disabled(True)
+                await self.store.open()
+                self._opened = True
+
+    async def drain(self) -> None:
+        """Take no new turns, and let running ones finish within the grace of the settings."""
+        self.health.draining = True
+        await self.engine.drain(self.settings.shutdown.grace)
+
+    async def aclose(self) -> None:
+        """Stop what runs and close every connection. Idempotent."""
+        await self.drain()
+        await self.catalog.aclose()
+        await self.store.aclose()
+        self._opened = False
+
+
+def _build_app(
+    chatkeep: Chatkeep,
+    endpoint: ChatKitEndpoint,
+    assets: Assets,
+    authenticators: list[Authenticator],
+) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await chatkeep.open()
+        yield
+        await chatkeep.aclose()
+
+    settings = chatkeep.settings
+    origins = list(settings.server.cors_origins)
+    app = FastAPI(
+        # FastAPI's own documentation pages load scripts from elsewhere.
+        openapi_url=None,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(RequestMiddleware),
+            Middleware(
+                OriginMiddleware,
+                origins=origins,
+                loopback_only=is_loopback(settings.server.host),
+            ),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=origins,
+                allow_credentials=True,
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["X-Request-Id"],
+            ),
+        ],
+        exception_handlers={
+            ChatkeepError: _answer_error,
+            HTTPProblem: _answer_error,
+            HTTPException: _answer_http_error,
+        },
+    )
+    _add_routes(app, chatkeep, endpoint, assets, authenticators)
+    return app
+
+
+def _add_routes(
+    app: FastAPI,
+    chatkeep: Chatkeep,
+    endpoint: ChatKitEndpoint,
+    assets: Assets,
+    authenticators: list[Authenticator],
+) -> None:
+    @app.post("/chatkit")
+    async def chatkit(request: Request) -> Response:
+        return await endpoint(request)
+
+    @app.get("/")
+    async def page(request: Request) -> Response:
+        return assets.page((await identify(request, authenticators)).set_cookie)
+
+    @app.get("/chatkit.js")
+    async def element(request: Request) -> Response:
+        return assets.element(request)
+
+    @app.get("/assets/{name}")
+    async def asset(name: str) -> Response:
+        return assets.asset(name)
+
+    @app.get("/livez")
+    async def live() -> Response:
+        return chatkeep.health.live()
+
+    @app.get("/readyz")
+    @app.get("/health")
+    async def ready() -> Response:
+        return await chatkeep.health.ready()
+
+
+def database_url(settings: Settings) -> str:
+    """Return where conversations are kept."""
+    url = settings.database.url
+    return url.get_secret_value() if url else default_url(settings.data_dir)
+
+
+def _models_config(settings: Settings) -> ModelsConfig:
+    models = settings.models
+    keys: dict[str, SecretStr | None] = {
+        "OPENAI_API_KEY": models.openai_api_key,
+        "OPENROUTER_API_KEY": models.openrouter_api_key,
+        "GEMINI_API_KEY": models.gemini_api_key,
+    }
+    return ModelsConfig(
+        data_dir=settings.data_dir,
+        provider=models.provider,
+        name=models.name,
+        keys={name: key.get_secret_value() for name, key in keys.items() if key},
+        base_url=models.openai_base_url,
+        ollama_host=models.ollama_host,
+        gguf=models.gguf,
+        tour=models.tour,
+        context_tokens=models.context_tokens,
+        deadlines=Deadlines(models.first_token_timeout, models.chunk_timeout, models.total_timeout),
+    )
+
+
+def _page_config(catalog: Catalog) -> dict[str, Any]:
+    """Return what the chat page needs to know."""
+    default = catalog.default
+    disclaimers = {
+        "embedded": "You are talking to a **small local model that is often wrong**. "
+        "Choose *Tour* to learn how to connect a real one.",
+        "tour": "You are talking to the **built-in tour**, which quotes Chatkeep's documentation. "
+        "Ask it how to connect a real model.",
+        "scripted": "You are talking to a **script**, not to a language model.",
+    }
+    return {
+        "version": VERSION,
+        "models": [
+            {
+                "id": entry.id,
+                "label": entry.label,
+                "description": entry.description,
+                "default": entry is default,
+            }
+            for entry in catalog.entries
+        ],
+        "greeting": "What can I help you with?",
+        "prompts": [
+            {"label": "What is Chatkeep?", "prompt": "What is Chatkeep?"},
+            {"label": "Connect a model", "prompt": "How do I connect a real model?"},
+            {"label": "Show me formatting", "prompt": "Show me formatting in Markdown."},
+        ],
+        "disclaimer": disclaimers.get(default.id),
+        "placeholder": "Message",
+    }
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    return problem_of(error, request.state.request_id)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    response = problem(HTTPStatus(error.status_code), error.detail, request.state.request_id)
+    response.headers.update(error.headers or {})
+    return response

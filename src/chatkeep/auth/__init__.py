@@ -1,0 +1,1 @@
+"""Who is asking: one file for each way to prove it."""

@@ -1,0 +1,29 @@
+"""The command line: one file for each command."""
+
+import sys
+
+import click
+
+from chatkeep.cli.check import check
+from chatkeep.cli.model import model
+from chatkeep.cli.serve import serve
+from chatkeep.errors import ChatkeepError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="chatkeep")
+def cli() -> None:
+    """Chatkeep: a self-hosted ChatKit server."""
+
+
+for command in (serve, check, model):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run a command; an expected failure is one line, not a traceback."""
+    try:
+        cli.main(prog_name="chatkeep")
+    except ChatkeepError as error:
+        click.echo(f"chatkeep: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,56 @@
+"""`chatkeep check`: the effective settings, and whether everything they name answers."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+from pydantic import SecretStr
+
+from chatkeep.app import Chatkeep
+from chatkeep.errors import ChatkeepError
+from chatkeep.settings import load_settings, walk
+from chatkeep.telemetry.logging import configure
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="A settings file.")
+def check(config: Path | None) -> None:
+    """Print the settings, secrets masked, and probe every dependency."""
+    settings = load_settings(file=config)
+    configure(settings.log.format, "error")
+    for dotted, value in walk(settings):
+        click.echo(f"{dotted} = {_shown(value)}")
+    click.echo()
+    failed = asyncio.run(_probe(Chatkeep(settings=settings)))
+    sys.exit(1 if failed else 0)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "(none)"
+    return "(not set)" if value is None else str(value)
+
+
+async def _probe(chatkeep: Chatkeep) -> int:
+    """Print what each dependency says, and return how many failed."""
+    failed = 0
+    probes = {
+        "database": chatkeep.open,
+        **{f"model {entry.id}": entry.probe for entry in chatkeep.catalog.entries},
+    }
+    try:
+        for name, probe in probes.items():
+            try:
+                await probe()
+            except ChatkeepError as error:
+                failed += 1
+                hint = getattr(error, "hint", None)
+                click.echo(f"FAILED {name}: {error}" + (f" {hint}" if hint else ""))
+            else:
+                click.echo(f"ok     {name}")
+    finally:
+        await chatkeep.aclose()
+    return failed

@@ -1,0 +1,107 @@
+"""`chatkeep serve`: the server, until it is told to stop."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+import structlog
+import uvicorn
+
+from chatkeep.app import VERSION, Chatkeep, database_url
+from chatkeep.errors import SettingsError
+from chatkeep.settings import Settings, load_settings, unknown_names
+from chatkeep.telemetry.logging import configure
+
+_log = structlog.get_logger(__name__)
+
+
+@click.command()
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=int, help="The port to listen on; 0 for any that is free.")
+@click.option("--config", type=click.Path(path_type=Path), help="A settings file.")
+def serve(host: str | None, port: int | None, config: Path | None) -> None:
+    """Start the server."""
+    overrides = {"server.host": host, "server.port": port}
+    settings = load_settings(file=config, overrides=overrides)
+    configure(settings.log.format, settings.log.level)
+    for name in unknown_names(os.environ):
+        _log.warning("unknown environment variable", name=name)
+    listener = listen(settings)
+    with listener:
+        asyncio.run(_serve(settings, listener))
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return a bound socket.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    host, port = settings.server.host, settings.server.port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"server.port: cannot listen on {host} port {port} ({error.strerror}); "
+            "stop what uses it, or choose another one with --port or PORT"
+        ) from error
+    return listener
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    # Opened before the first request can come, so that a failure is a line and not a status.
+    chatkeep = Chatkeep(settings=settings)
+    await chatkeep.open()
+    try:
+        # The lifespan is ours: uvicorn ends it before the handlers it cancels have cleaned up.
+        config = uvicorn.Config(
+            chatkeep, lifespan="off", log_config=None, access_log=False, server_header=False
+        )
+        await _Server(config, chatkeep, listener).serve([listener])
+    finally:
+        await chatkeep.aclose()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which drains before it closes anything."""
+
+    def __init__(self, config: uvicorn.Config, chatkeep: Chatkeep, listener: socket.socket) -> None:
+        super().__init__(config)
+        self._chatkeep = chatkeep
+        self._listener = listener
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, and say where to look."""
+        await super().startup(sockets)
+        host, port = self._listener.getsockname()[:2]
+        click.echo(_banner(self._chatkeep, f"[{host}]" if ":" in host else host, port))
+        sys.stdout.flush()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let answers finish while probes still get theirs, then close the connections."""
+        await self._chatkeep.drain()
+        await super().shutdown(sockets)
+
+
+def _banner(chatkeep: Chatkeep, host: str, port: int) -> str:
+    models = chatkeep.catalog
+    others = ", ".join(entry.label for entry in models.entries[1:])
+    url = database_url(chatkeep.settings)
+    place = url.partition("@")[2] or url  # without a password
+    lines = [
+        f"Chatkeep {VERSION}",
+        f"  Chat    http://{host}:{port}",
+        f"  Model   {models.default.label}: {models.default.description}",
+        *([f"          also: {others}"] if others else []),
+        f"  Kept in {place}",
+        "  Stop    Ctrl-C",
+    ]
+    return "\n".join(lines)

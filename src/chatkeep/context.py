@@ -1,0 +1,35 @@
+"""Who is asking, and what travels with a request through every layer."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A person or program whose identity was verified.
+
+    Attributes:
+        tenant: The organisation whose data this is. Every key in every store starts with it.
+        user: The owner within the tenant; unique there and stable over time.
+        scheme: How the identity was proven, for instance `anonymous`.
+    """
+
+    tenant: str
+    user: str
+    scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What the layers below HTTP may know of a request. Never the HTTP request itself.
+
+    Attributes:
+        principal: Who is asking. Stores read tenant and owner from here and nowhere else.
+        request_id: Correlates log lines, problem documents and error events of one request.
+        locale: The user's first accepted language (BCP 47), or None.
+        metadata: The `metadata` object of the ChatKit request: untrusted client data.
+    """
+
+    principal: Principal
+    request_id: str
+    locale: str | None = None
+    metadata: dict[str, object] = field(default_factory=dict)

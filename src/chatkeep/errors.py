@@ -1,0 +1,94 @@
+"""Every error that Chatkeep raises on purpose.
+
+    ChatkeepError
+    ├── SettingsError            the start stops with one line
+    ├── NotFoundError            also chatkit's NotFoundError: unknown, or somebody else's
+    ├── InvalidRequestError      the request is not one of the protocol
+    ├── UnsupportedError         the request asks for what this server does not offer
+    ├── ConflictError            the request contradicts what is stored
+    ├── StoreUnavailableError    the database is gone or too slow
+    ├── ShuttingDownError        no new work is taken
+    ├── UnauthenticatedError     nobody we know is asking
+    └── ModelError               the provider failed; the subclasses say how
+        ├── ModelCredentialsError    401, 403
+        ├── ModelRequestError        other 4xx: our request was refused
+        ├── ModelRateLimitError      429
+        ├── ModelUnavailableError    5xx, no connection, broken stream, no such model
+        ├── ModelTimeoutError        no token within the limit
+        └── ModelInterruptedError    the stream ended before the answer did
+
+The docstring of a class is its default message, written for the person who reads it: an operator
+for SettingsError, the user of the chat for the others. The error that caused it is `__cause__`.
+"""
+
+from chatkit.store import NotFoundError as ChatKitNotFoundError
+
+
+class ChatkeepError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class SettingsError(ChatkeepError):
+    """The settings do not allow a start."""
+
+
+class NotFoundError(ChatkeepError, ChatKitNotFoundError):
+    """There is nothing with this id."""
+
+
+class InvalidRequestError(ChatkeepError):
+    """The request is not valid."""
+
+
+class UnsupportedError(ChatkeepError):
+    """This server does not offer that."""
+
+
+class ConflictError(ChatkeepError):
+    """The request does not fit the present state of the thread."""
+
+
+class StoreUnavailableError(ChatkeepError):
+    """The database cannot be reached right now. Nothing was saved; please try again."""
+
+
+class ShuttingDownError(ChatkeepError):
+    """This server is restarting. Please try again in a moment."""
+
+
+class UnauthenticatedError(ChatkeepError):
+    """Sign in to use this chat."""
+
+
+class ModelError(ChatkeepError):
+    """The model could not answer. Please try again."""
+
+    hint: str | None = None
+    """What the operator can do about it; not for strangers."""
+
+
+class ModelCredentialsError(ModelError):
+    """The model provider did not accept this server's credentials."""
+
+
+class ModelRequestError(ModelError):
+    """The model provider refused the request."""
+
+
+class ModelRateLimitError(ModelError):
+    """The model provider is receiving too many requests. Please try again in a moment."""
+
+
+class ModelUnavailableError(ModelError):
+    """The model provider cannot be reached right now. Please try again."""
+
+
+class ModelTimeoutError(ModelError):
+    """The model did not answer in time. Please try again."""
+
+
+class ModelInterruptedError(ModelError):
+    """The answer was cut off before it was complete. Please try again."""

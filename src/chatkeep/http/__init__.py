@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: routes, streams, pages and probes. No decisions are taken here."""

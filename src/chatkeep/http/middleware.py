@@ -1,0 +1,124 @@
+"""What every request passes: an id, a log line, checks of where it comes from, safe headers.
+
+Plain ASGI, as `BaseHTTPMiddleware` gets between a stream and its client.
+"""
+
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chatkeep.http.problems import HTTPProblem, problem_of
+from chatkeep.ids import new_id
+from chatkeep.loopback import is_loopback
+
+_log = structlog.get_logger("chatkeep.access")
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_QUIET_PATHS = ("/livez", "/readyz", "/assets/")
+
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": API_POLICY,
+}
+
+
+class RequestMiddleware:
+    """Outermost: gives a request its id, logs it, and answers what nobody else did."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_id("req")
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+        started = time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            if status:
+                raise  # the response has begun: the server closes the connection
+            _log.exception("request failed", request_id=request_id)
+            await problem_of(error, request_id)(scope, receive, send_with_headers)
+        finally:
+            log = _log.debug if scope["path"].startswith(_QUIET_PATHS) else _log.info
+            seconds = round(time.perf_counter() - started, 4)
+            log(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=int(status),
+                seconds=seconds,
+                request_id=request_id,
+            )
+
+
+class OriginMiddleware:
+    """Refuses requests that another site makes in a user's name.
+
+    Two attacks on a server that knows its users by cookie: another site's page that posts to it
+    (told by `Origin`), and a foreign name that resolves to this machine (told by `Host`; only
+    checked when the server is meant for this machine alone).
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Sequence[str], loopback_only: bool) -> None:
+        self._app = app
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
+        self._loopback_only = loopback_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or refuse one request."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            host = headers.get("host", "")
+            if self._loopback_only and not is_loopback(_name(host)):
+                await self._refuse(
+                    "This server answers to localhost and 127.0.0.1 only.", scope, receive, send
+                )
+                return
+            origin = headers.get("origin")
+            if origin is not None and scope["method"] not in _SAFE_METHODS:
+                own = urlsplit(origin).netloc.lower() == host.lower()
+                if not own and origin.lower() not in self._origins:
+                    await self._refuse(
+                        "This site may not call; add its origin to CORS_ORIGINS.",
+                        scope,
+                        receive,
+                        send,
+                    )
+                    return
+        await self._app(scope, receive, send)
+
+    async def _refuse(self, detail: str, scope: Scope, receive: Receive, send: Send) -> None:
+        error = HTTPProblem(HTTPStatus.FORBIDDEN, detail)
+        await problem_of(error, scope["state"]["request_id"])(scope, receive, send)
+
+
+def _name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,70 @@
+"""Errors as RFC 9457 problem documents; the one place that gives an error its status."""
+
+import json
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from chatkeep.errors import (
+    ChatkeepError,
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    ShuttingDownError,
+    StoreUnavailableError,
+    UnauthenticatedError,
+    UnsupportedError,
+)
+
+_STATUS: dict[type[ChatkeepError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    UnsupportedError: HTTPStatus.NOT_IMPLEMENTED,
+    StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ShuttingDownError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_RETRY_SECONDS = 5
+
+
+class HTTPProblem(Exception):  # noqa: N818 - a problem document, in the words of RFC 9457
+    """A request that HTTP itself refuses."""
+
+    def __init__(self, status: HTTPStatus, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+def problem(status: HTTPStatus, detail: str, request_id: str) -> Response:
+    """Return a problem document.
+
+    Its `type` is stable and names the kind of problem; `detail` says what to do.
+    """
+    kind = status.phrase.lower().replace(" ", "-")
+    body = {
+        "type": f"urn:chatkeep:problem:{kind}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "request_id": request_id,
+    }
+    headers = {"Cache-Control": "no-store"}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(_RETRY_SECONDS)
+    return Response(
+        json.dumps(body), status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def problem_of(error: Exception, request_id: str) -> Response:
+    """Return the document for an error; of one that is not ours nothing is told."""
+    if isinstance(error, HTTPProblem):
+        return problem(error.status, error.detail, request_id)
+    for kind in type(error).__mro__:
+        if status := _STATUS.get(kind):
+            return problem(status, str(error), request_id)
+    detail = "Something went wrong here; the server's log says more under this request_id."
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)

@@ -1,0 +1,13 @@
+"""Which addresses only this machine reaches."""
+
+import ipaddress
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address (no port) means this machine and nothing else."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

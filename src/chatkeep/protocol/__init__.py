@@ -1,0 +1,1 @@
+"""The ChatKit side: requests in, events out."""

@@ -1,0 +1,128 @@
+"""Everything that can be refused is refused before the response starts.
+
+The SDK finds out while it streams, when all it can do is to break off a response of status 200.
+Whatever passes here can still fail later (another tab may delete the thread in between); then the
+stream ends with an error event.
+"""
+
+from chatkit.store import AttachmentStore
+from chatkit.types import (
+    ChatKitReq,
+    ClientToolCallItem,
+    ItemsListReq,
+    StructuredInputItem,
+    ThreadItem,
+    ThreadsAddClientToolOutputReq,
+    ThreadsAddStructuredInputReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsCustomActionReq,
+    ThreadsListReq,
+    ThreadsRetryAfterItemReq,
+    ThreadsSyncCustomActionReq,
+    UserMessageInput,
+    UserMessageItem,
+    is_streaming_req,
+)
+
+from chatkeep.context import RequestContext
+from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
+from chatkeep.models import Catalog
+from chatkeep.ports import Store
+from chatkeep.protocol.wire import thread_id_of
+
+MAX_PAGE = 100
+"""Rows of a page, at most; a larger `limit` gets this many."""
+
+_OFFERED_LATER = ("attachments.create", "input.transcribe")
+_DOING = {"attachments.create": "take attachments", "input.transcribe": "transcribe speech"}
+
+
+class Preflight:
+    """Checks requests against what is stored and what is allowed."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        attachment_store: AttachmentStore[RequestContext] | None = None,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._attachment_store = attachment_store
+
+    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+        """Return when the request can be served; clamp the size of a page.
+
+        Raises:
+            NotFoundError: It names something that does not exist, or is somebody else's.
+            ConflictError: The thread is not in a state for it.
+            InvalidRequestError: It asks for a model or page that cannot be.
+            UnsupportedError: This server has nothing that could answer it.
+        """
+        if request.type in _OFFERED_LATER and self._attachment_store is None:
+            raise UnsupportedError(f"This server does not {_DOING[request.type]}.")
+        if isinstance(request, ThreadsListReq | ItemsListReq):
+            _clamp(request)
+        if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
+            await self._check_message(request.params.input, context)
+        thread_id = thread_id_of(request)
+        if thread_id is None or request.type == "threads.delete":
+            return
+        thread = await self._store.load_thread(thread_id, context)
+        if is_streaming_req(request):
+            if thread.status.type != "active":
+                reason = thread.status.reason or f"This conversation is {thread.status.type}."
+                raise ConflictError(reason)
+            await self._check_stream(request, thread_id, context)
+        elif isinstance(request, ThreadsSyncCustomActionReq):
+            raise _no_action(request.params.action.type)
+
+    async def _check_message(self, message: UserMessageInput, context: RequestContext) -> None:
+        if not message.content and not message.attachments:
+            raise InvalidRequestError("params.input: a message needs content or an attachment")
+        for attachment_id in message.attachments:
+            await self._store.load_attachment(attachment_id, context)
+        chosen = message.inference_options.model
+        if self._catalog.find(chosen) is None:
+            offered = ", ".join(entry.id for entry in self._catalog.entries)
+            raise InvalidRequestError(
+                f"params.input.inference_options.model: not offered here; choose from {offered}"
+            )
+
+    async def _check_stream(
+        self, request: ChatKitReq, thread_id: str, context: RequestContext
+    ) -> None:
+        match request:
+            case ThreadsRetryAfterItemReq():
+                item = await self._store.load_item(thread_id, request.params.item_id, context)
+                if not isinstance(item, UserMessageItem):
+                    raise InvalidRequestError("params.item_id: only a user message can be retried")
+            case ThreadsAddStructuredInputReq():
+                item = await self._store.load_item(thread_id, request.params.item_id, context)
+                if not isinstance(item, StructuredInputItem) or item.status != "pending":
+                    raise ConflictError("These questions are not waiting for an answer.")
+            case ThreadsAddClientToolOutputReq():
+                await self._check_pending_call(thread_id, context)
+            case ThreadsCustomActionReq():
+                raise _no_action(request.params.action.type)
+            case _:
+                return
+
+    async def _check_pending_call(self, thread_id: str, context: RequestContext) -> None:
+        page = await self._store.load_thread_items(thread_id, None, 1, "desc", context)
+        newest: ThreadItem | None = page.data[0] if page.data else None
+        if not isinstance(newest, ClientToolCallItem) or newest.status != "pending":
+            raise ConflictError("No client tool call is waiting for a result.")
+
+
+def _clamp(request: ThreadsListReq | ItemsListReq) -> None:
+    limit = request.params.limit
+    if limit is not None:
+        if limit < 1:
+            raise InvalidRequestError("params.limit: must be at least 1")
+        request.params.limit = min(limit, MAX_PAGE)
+
+
+def _no_action(action: str) -> UnsupportedError:
+    return UnsupportedError(f"This server has no handler for the action {action!r}.")

@@ -1,0 +1,319 @@
+"""The ChatKit server: the SDK's, with its traps taken out.
+
+Private methods of the SDK are overridden where it would lose or leak something; the versions are
+pinned, and `tests/unit/test_sdk_pins.py` fails when one of those methods moves.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from agents import Agent
+from chatkit.errors import CustomStreamError
+from chatkit.server import DEFAULT_PAGE_SIZE, ChatKitServer
+from chatkit.types import (
+    ActiveStatus,
+    AssistantMessageItem,
+    DurationSummary,
+    ErrorEvent,
+    FeedbackKind,
+    HiddenContextItem,
+    ItemsListReq,
+    NonStreamingReq,
+    SDKHiddenContextItem,
+    StreamingReq,
+    Thread,
+    ThreadCreatedEvent,
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
+    ThreadMetadata,
+    ThreadsCreateReq,
+    ThreadsRetryAfterItemReq,
+    ThreadStreamEvent,
+    ThreadUpdatedEvent,
+    UserMessageInput,
+    UserMessageItem,
+    WorkflowItem,
+)
+
+from chatkeep.agent.context import TurnContext
+from chatkeep.agent.convert import ItemConverter
+from chatkeep.agent.history import load_history
+from chatkeep.agent.run import run_agent
+from chatkeep.agent.title import title_from_model, title_from_words
+from chatkeep.context import RequestContext
+from chatkeep.errors import ChatkeepError
+from chatkeep.models import Catalog, ModelEntry
+from chatkeep.ports import Store
+from chatkeep.protocol.wire import error_event, sse_event, thread_id_of
+
+_HISTORY_SHARE = 0.7  # of the context; instructions, tools and the answer need the rest
+_TITLE_SECONDS = 3.0  # how long a finished answer waits for its title
+_INTERRUPTED = "The assistant's previous answer was interrupted before it was complete."
+
+_HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
+_CARRIES_ITEM = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent)
+
+_log = structlog.get_logger(__name__)
+
+
+class ChatkeepServer(ChatKitServer[RequestContext]):
+    """Answers with an agent, from a store, by the models of a catalog."""
+
+    store: Store
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        agent: Agent[Any],
+        *,
+        is_default_agent: bool = False,
+        titles_by_model: bool = True,
+    ) -> None:
+        super().__init__(store)
+        self._catalog = catalog
+        self._agent = agent
+        self._titles_by_model = titles_by_model
+        self._converter = ItemConverter()
+        # A model that is too small for the default assistant's instructions brings its own.
+        self._agents = {
+            entry.id: agent.clone(instructions=entry.instructions)
+            for entry in catalog.entries
+            if is_default_agent and entry.instructions
+        }
+
+    def stream(
+        self, request: StreamingReq, context: RequestContext
+    ) -> tuple[str, AsyncGenerator[bytes]]:
+        """Return the thread of a request that passed the pre-flight, and its framed events."""
+        thread_id = thread_id_of(request) or self.store.generate_thread_id(context)
+        return thread_id, self._stream(request, thread_id, context)
+
+    async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        """Return the JSON answer to a request that passed the pre-flight."""
+        return await self._process_non_streaming(request, context)
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Answer the message, or go on behind a client tool's result or a user's answers."""
+        message = input_user_message or await self._last_message(thread, context)
+        entry = self._choose(message)
+        window = (entry or self._catalog.default).context_tokens
+        history = await load_history(
+            self.store,
+            self._converter,
+            thread,
+            input_user_message,
+            context,
+            budget_tokens=int(window * _HISTORY_SHARE),
+        )
+        agent = self._agents.get(entry.id, self._agent) if entry else self._agent
+        turn = TurnContext(thread=thread, store=self.store, request_context=context)
+        naming = self._start_naming(thread, message, entry)
+        try:
+            async for event in run_agent(agent, history, turn, self._catalog, entry):
+                yield event
+        except CustomStreamError:
+            if message is not None and thread.title is None:
+                for event in await self._name(thread, title_from_words(message), context):
+                    yield event
+            raise
+        else:
+            if message is not None and thread.title is None:
+                title = await _in_time(naming) or title_from_words(message)
+                for event in await self._name(thread, title, context):
+                    yield event
+        finally:
+            if naming is not None:
+                naming.cancel()
+
+    async def add_feedback(
+        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
+    ) -> None:
+        """Keep the user's judgement."""
+        await self.store.add_feedback(thread_id, item_ids, feedback, context)
+
+    async def handle_stream_cancelled(
+        self, thread: ThreadMetadata, pending_items: list[ThreadItem], context: RequestContext
+    ) -> None:
+        """Save what the user has seen, and leave a note for the model.
+
+        The SDK's note says that the user cancelled; a closed connection may as well be a reload.
+        """
+        for item in pending_items:
+            match item:
+                case AssistantMessageItem() if any(part.text.strip() for part in item.content):
+                    await self.store.add_thread_item(thread.id, item, context)
+                case WorkflowItem() if item.workflow.tasks:
+                    if item.workflow.summary is None:
+                        elapsed = datetime.now(UTC) - item.created_at.astimezone(UTC)
+                        summary = DurationSummary(duration=int(elapsed.total_seconds()))
+                        item.workflow.summary = summary
+                    await self.store.add_thread_item(thread.id, item, context)
+                case _:
+                    pass
+        note = SDKHiddenContextItem(
+            id=self.store.generate_item_id("sdk_hidden_context", thread, context),
+            thread_id=thread.id,
+            created_at=datetime.now(UTC),
+            content=_INTERRUPTED,
+        )
+        await self.store.add_thread_item(thread.id, note, context)
+
+    async def _stream(
+        self, request: StreamingReq, thread_id: str, context: RequestContext
+    ) -> AsyncGenerator[bytes]:
+        """Frame the events; whatever fails becomes the one error event that ends the stream."""
+        try:
+            async for event in self._events(request, thread_id, context):
+                if not (isinstance(event, _CARRIES_ITEM) and isinstance(event.item, _HIDDEN)):
+                    yield sse_event(self._serialize(event))
+        except ChatkeepError as error:
+            _log.warning("turn failed", error=type(error).__name__, request_id=context.request_id)
+            yield sse_event(self._serialize(error_event(str(error), allow_retry=True)))
+        except Exception:  # noqa: BLE001 - recorded, and answered as the stream's last event
+            _log.exception("turn failed", request_id=context.request_id)
+            message = f"Something went wrong here (reference {context.request_id})."
+            yield sse_event(self._serialize(error_event(message, allow_retry=True)))
+
+    def _events(
+        self, request: StreamingReq, thread_id: str, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        match request:
+            case ThreadsCreateReq():
+                return self._create(request.params.input, thread_id, context)
+            case ThreadsRetryAfterItemReq():
+                return self._retry(thread_id, request.params.item_id, context)
+            case _:
+                return self._process_streaming_impl(request, context)
+
+    async def _create(
+        self, message: UserMessageInput, thread_id: str, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Store thread and message together; the SDK leaves an empty thread when one fails."""
+        thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC), status=ActiveStatus())
+        item = await self._build_user_message_item(message, thread, context)
+        await self.store.create_thread(thread, item, context)
+        yield ThreadCreatedEvent(thread=self._to_thread_response(thread))
+        yield ThreadItemDoneEvent(item=item)
+        async for event in self._answer(thread, item, context):
+            yield event
+
+    async def _retry(
+        self, thread_id: str, item_id: str, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Answer again; what stood behind the message goes when the new answer is complete.
+
+        The SDK deletes it first, and a failure then loses both.
+        """
+        thread = await self.store.load_thread(thread_id, context)
+        item = await self.store.load_item(thread_id, item_id, context)
+        if not isinstance(item, UserMessageItem):
+            raise CustomStreamError("Only a message of yours can be answered again.")
+        old = await self._ids_behind(thread_id, item_id, context)
+        answered = failed = False
+        async for event in self._answer(thread, item, context):
+            answered = answered or isinstance(event, ThreadItemDoneEvent)
+            failed = failed or isinstance(event, ErrorEvent)
+            yield event
+        if answered and not failed:
+            await self.store.delete_thread_items(thread_id, old, context)
+
+    def _answer(
+        self, thread: ThreadMetadata, item: UserMessageItem, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        respond: Callable[[], AsyncIterator[ThreadStreamEvent]] = lambda: self.respond(  # noqa: E731 - the SDK calls it once
+            thread, item, context
+        )
+        return self._process_events(thread, context, respond)
+
+    async def _ids_behind(self, thread_id: str, item_id: str, context: RequestContext) -> list[str]:
+        ids: list[str] = []
+        after, more = item_id, True
+        while more:
+            page = await self.store.load_thread_items(thread_id, after, 100, "asc", context)
+            ids += [item.id for item in page.data]
+            after, more = page.after or "", page.has_more
+        return ids
+
+    async def _last_message(
+        self, thread: ThreadMetadata, context: RequestContext
+    ) -> UserMessageItem | None:
+        page = await self.store.load_thread_items(thread.id, None, 20, "desc", context)
+        return next((item for item in page.data if isinstance(item, UserMessageItem)), None)
+
+    def _choose(self, message: UserMessageItem | None) -> ModelEntry | None:
+        """Return the user's choice, else the default unless the agent brings its own model."""
+        chosen = message.inference_options.model if message else None
+        if chosen is None and self._agent.model is not None:
+            return None
+        # What was stored may name a model that is not offered any more.
+        return self._catalog.find(chosen) or self._catalog.default
+
+    def _start_naming(
+        self, thread: ThreadMetadata, message: UserMessageItem | None, entry: ModelEntry | None
+    ) -> asyncio.Task[str | None] | None:
+        entry = entry or self._catalog.default
+        if message is None or thread.title is not None:
+            return None
+        if not (self._titles_by_model and entry.titles):
+            return None
+        return asyncio.create_task(title_from_model(entry, message), name="title")
+
+    async def _name(
+        self, thread: ThreadMetadata, title: str | None, context: RequestContext
+    ) -> list[ThreadStreamEvent]:
+        """Name the thread unless the user has done so meanwhile."""
+        if not title or not await self.store.title_thread(thread.id, title, context):
+            return []
+        named = await self.store.load_thread(thread.id, context)
+        return [ThreadUpdatedEvent(thread=self._to_thread_response(named))]
+
+    async def _process_non_streaming(
+        self, request: NonStreamingReq, context: RequestContext
+    ) -> bytes:
+        if not isinstance(request, ItemsListReq):
+            return await super()._process_non_streaming(request, context)
+        params = request.params
+        # The SDK filters hidden items after paging, which makes short and empty pages.
+        page = await self.store.load_thread_items(
+            params.thread_id,
+            params.after,
+            params.limit or DEFAULT_PAGE_SIZE,
+            params.order,
+            context,
+            include_hidden=False,
+        )
+        return self._serialize(page)
+
+    async def _load_full_thread(self, thread_id: str, context: RequestContext) -> Thread:
+        thread = await self.store.load_thread(thread_id, context)
+        items = await self.store.load_thread_items(
+            thread_id, None, DEFAULT_PAGE_SIZE, "asc", context, include_hidden=False
+        )
+        return Thread(**thread.model_dump(), items=items)
+
+    async def _build_user_message_item(
+        self,
+        input: UserMessageInput,
+        thread: ThreadMetadata,
+        context: RequestContext,
+    ) -> UserMessageItem:
+        item = await super()._build_user_message_item(input, thread, context)
+        return item.model_copy(update={"created_at": datetime.now(UTC)})
+
+
+async def _in_time(naming: asyncio.Task[str | None] | None) -> str | None:
+    if naming is None:
+        return None
+    await asyncio.wait([naming], timeout=_TITLE_SECONDS)
+    return naming.result() if naming.done() else None

@@ -1,0 +1,1 @@
+"""Alembic's migrations. `chatkeep.stores.sql.migrate` runs them."""

@@ -1,0 +1,1 @@
+"""Logs: what is recorded, in which form, and what never is."""

@@ -1,0 +1,80 @@
+"""Structured logs, on standard error: lines for people or JSON for machines.
+
+Message texts and secrets are never passed to a logger. Exceptions of libraries may quote them
+(validation errors do, and so do answers of providers), so of an exception only its type and where
+it was raised are written.
+"""
+
+import logging
+import sys
+import traceback
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_QUIET = ("httpx2", "httpcore2", "openai", "aiosqlite", "alembic", "asyncio", "uvicorn.access")
+_FRAMES = 12  # of a traceback: the innermost ones, where it happened
+
+
+def configure(format: Literal["console", "json"], level: str) -> None:
+    """Send every log record of this process through one formatter."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _where_it_was_raised,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    handler.addFilter(_name_only)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+
+
+def _name_only(record: logging.LogRecord) -> bool:
+    """Log the type of an exception where a library logs the exception itself."""
+    if isinstance(record.msg, BaseException):
+        record.msg = type(record.msg).__name__
+    return True
+
+
+def _where_it_was_raised(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace `exc_info` by the exception's type and the frames it passed."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    if isinstance(info, BaseException):
+        info = (type(info), info, info.__traceback__)
+    if info and info[1] is not None:
+        frames = traceback.extract_tb(info[2])[-_FRAMES:]
+        event["error"] = type(info[1]).__name__
+        event["raised"] = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
+    return event

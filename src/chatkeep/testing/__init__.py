@@ -1,0 +1,28 @@
+"""The contract suites and the stand-ins, for your own tests too.
+
+Each is loaded when it is asked for: the suites need pytest and pytest-asyncio, the provider does
+not.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chatkeep.testing.provider import ScriptedProvider
+    from chatkeep.testing.store_contract import StoreContract
+
+__all__ = ["ScriptedProvider", "StoreContract"]
+
+_SUITES = ("store_contract", "store_pages", "store_tenancy", "store_values")
+
+
+def __getattr__(name: str) -> object:
+    if name == "ScriptedProvider":
+        return import_module(f"{__name__}.provider").ScriptedProvider
+    if name == "StoreContract":
+        import pytest  # noqa: PLC0415 - not there in production
+
+        # Failures then show the values, as in test modules.
+        pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
+        return import_module(f"{__name__}.store_contract").StoreContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,162 @@
+"""The migrations lead to the schema, from anywhere, once."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chatkeep.errors import SettingsError
+from chatkeep.stores.sql import migrate
+from chatkeep.stores.sql.schema import metadata
+from chatkeep.stores.sql.sqlite import SqliteDatabase
+from chatkeep.stores.sql.store import SqlStore
+
+OPEN = """
+import asyncio, sys
+from pathlib import Path
+from chatkeep.stores import open_store
+from chatkeep.testing.store_samples import asking, thread
+
+async def main(url, name):
+    sys.stdin.readline()
+    store = open_store(url, data_dir=Path())
+    await store.open()
+    await store.save_thread(thread(name), asking())
+    await store.aclose()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where there is no database yet."""
+    return tmp_path / "chat.db"
+
+
+@pytest_asyncio.fixture
+async def engine(path: Path) -> AsyncIterator[AsyncEngine]:
+    """An engine to migrate with, on an empty file."""
+    engine = SqliteDatabase(path)._engine("migrate")
+    yield engine
+    await engine.dispose()
+
+
+def described(connection: Connection) -> dict[str, Any]:
+    """Return all that SQLAlchemy can see of the tables."""
+    inspector = inspect(connection)
+    return {
+        table: {
+            "columns": [
+                {**column, "type": str(column["type"])} for column in inspector.get_columns(table)
+            ],
+            "primary key": inspector.get_pk_constraint(table),
+            "foreign keys": inspector.get_foreign_keys(table),
+            "indexes": inspector.get_indexes(table),
+            "unique": inspector.get_unique_constraints(table),
+        }
+        for table in inspector.get_table_names()
+        if table != "alembic_version"
+    }
+
+
+async def test_the_migrated_schema_is_the_schema(path: Path, engine: AsyncEngine) -> None:
+    """Upgrading from nothing gives exactly what the code's tables would create."""
+    await migrate.upgrade(engine)
+    migrated, fresh = (
+        create_engine(f"sqlite:///{file}") for file in (path, path.with_name("fresh.db"))
+    )
+    with fresh.begin() as created, migrated.connect() as upgraded:
+        metadata.create_all(created)
+        assert described(upgraded) == described(created)
+        assert compare_metadata(MigrationContext.configure(upgraded), metadata) == []
+    for each in (migrated, fresh):
+        each.dispose()
+
+
+def test_the_list_of_revisions_is_complete() -> None:
+    """The list that start-up uses names the same migrations as the folder, in their order."""
+    spec = find_spec("chatkeep.stores.migrations")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    scripts = ScriptDirectory(spec.submodule_search_locations[0])
+    walked = [script.revision for script in scripts.walk_revisions()]
+    assert walked[::-1] == list(migrate.REVISIONS)
+    assert scripts.get_heads() == [migrate.HEAD]
+
+
+async def test_an_upgrade_happens_once(engine: AsyncEngine) -> None:
+    """An empty database needs everything; after that there is nothing left to do."""
+    assert await migrate.current(engine) is None
+    assert await migrate.pending(engine) == migrate.REVISIONS
+    assert await migrate.upgrade(engine) == migrate.REVISIONS
+    assert await migrate.current(engine) == migrate.HEAD
+    assert await migrate.pending(engine) == ()
+    assert await migrate.upgrade(engine) == ()
+
+
+async def test_a_failed_upgrade_leaves_nothing(path: Path, engine: AsyncEngine) -> None:
+    """A migration that fails at its end takes back its beginning."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE feedback (in_the_way)")
+    with pytest.raises(OperationalError, match="already exists"):
+        await migrate.upgrade(engine)
+    async with engine.connect() as connection:
+        tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    assert tables == ["feedback"]
+    assert await migrate.current(engine) is None
+
+
+async def test_a_newer_database_stops_the_start(path: Path, engine: AsyncEngine) -> None:
+    """A revision that this version does not know is refused, and nothing is changed."""
+    await migrate.upgrade(engine)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SettingsError, match="9999"):
+        await SqlStore(SqliteDatabase(path)).open()
+    assert await migrate.current(engine) == "9999"
+
+
+def test_processes_that_start_at_once_do_not_collide(path: Path) -> None:
+    """Three processes open the same missing file: all start, and all can write."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, f"sqlite:///{path}", f"thr_{n}"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(3)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    with closing(sqlite3.connect(path)) as connection:
+        ids = connection.execute("SELECT id FROM threads ORDER BY id").fetchall()
+    assert ids == [("thr_0",), ("thr_1",), ("thr_2",)]
+
+
+async def test_stores_that_open_at_once_do_not_collide(path: Path) -> None:
+    """The same within one process, with more of them."""
+    stores = [SqlStore(SqliteDatabase(path)) for _ in range(6)]
+    await asyncio.gather(*[store.open() for store in stores])
+    for store in stores:
+        await store.ping()
+        await store.aclose()

@@ -1,0 +1,97 @@
+"""A URL chooses the store."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatkeep.errors import SettingsError
+from chatkeep.ports import Store
+from chatkeep.stores import default_url, open_store
+from chatkeep.stores.memory import MemoryStore
+from chatkeep.stores.sql.store import SqlStore
+
+
+def file_of(store: Store) -> Path:
+    """Return the path of a SQLite store's file."""
+    assert isinstance(store, SqlStore)
+    path: Path = store._db._path  # type: ignore[attr-defined]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///chat.db", "{cwd}/chat.db"),
+        ("sqlite:///data/chat.db", "{cwd}/data/chat.db"),
+        ("sqlite:////srv/chat.db", "/srv/chat.db"),
+        ("sqlite+aiosqlite:///chat.db", "{cwd}/chat.db"),
+        ("SQLite:////srv/my%20data/100%25.db", "/srv/my data/100%.db"),
+        ("  sqlite:////srv/chat.db\n", "/srv/chat.db"),
+        ("", "{cwd}/home/chatkeep.db"),
+    ],
+)
+def test_a_sqlite_url_names_a_file(
+    url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three slashes: relative to the working directory; four: absolute; empty: the default."""
+    monkeypatch.chdir(tmp_path)
+    store = open_store(url, data_dir=Path("home"))
+    assert file_of(store) == Path(path.format(cwd=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["data", "my data", "50% off", "a#b?c", "Größe"])
+def test_the_default_is_a_file_in_the_data_directory(tmp_path: Path, name: str) -> None:
+    """Whatever the directory is called."""
+    url = default_url(tmp_path / name)
+    assert file_of(open_store(url, data_dir=Path())) == tmp_path / name / "chatkeep.db"
+
+
+def test_memory_is_a_store() -> None:
+    """`memory://` is the one that forgets."""
+    assert isinstance(open_store("memory://", data_dir=Path()), MemoryStore)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://u:hunter2@db/chat", "postgresql://.* not supported by this version"),
+        ("postgresql+asyncpg://u:hunter2@db/chat", "not supported by this version"),
+        ("postgres://u:hunter2@db/chat", "not supported by this version"),
+        ("mongodb://u:hunter2@db/chat", "mongodb://.* not supported by this version"),
+        ("mongodb+srv://u:hunter2@db/chat", "not supported by this version"),
+        ("mysql://u:hunter2@db/chat", "scheme mysql://"),
+        ("chat.db", "no scheme"),
+        ("hunter2", "no scheme"),
+        ("sqlite:chat.db", "no scheme"),
+        ("sqlite://chat.db", "three slashes"),
+        ("sqlite://", "names a file"),
+        ("sqlite:///", "names a file"),
+        ("sqlite:///:memory:", "use memory://"),
+        ("sqlite:///chat.db?mode=ro", "no parameters"),
+    ],
+)
+def test_a_url_that_is_not_supported_is_one_clear_line(url: str, reason: str) -> None:
+    """The message says what is wrong and never repeats a password."""
+    with pytest.raises(SettingsError, match=reason) as caught:
+        open_store(url, data_dir=Path())
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_driver_is_loaded_when_it_is_used() -> None:
+    """The module itself, and the store in memory, need neither SQLAlchemy nor a driver."""
+    code = (
+        "import sys\n"
+        "before = {'sqlalchemy', 'aiosqlite', 'alembic'} & set(sys.modules)\n"
+        "import chatkeep\n"
+        "from pathlib import Path\n"
+        "from chatkeep.stores import open_store\n"
+        "open_store('memory://', data_dir=Path())\n"
+        "print(before | {'sqlalchemy', 'aiosqlite', 'alembic'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"

@@ -1,0 +1,25 @@
+"""The store's contract on the backends that need no server."""
+
+import pytest
+
+from chatkeep.ports import Store
+from chatkeep.stores.memory import MemoryStore
+from chatkeep.testing import StoreContract
+
+
+class TestMemoryStore(StoreContract):
+    """`memory://`."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        """A store in memory."""
+        return MemoryStore()
+
+
+class TestSqliteStore(StoreContract):
+    """`sqlite:///`."""
+
+    @pytest.fixture
+    def store(self, sqlite_store: Store) -> Store:
+        """A store in a new file."""
+        return sqlite_store

@@ -1,0 +1,66 @@
+/**
+ * The full-screen page: reads the configuration the server wrote into it, sets up the element, and
+ * keeps the open thread in the address, so that reload, back and forward do what they should.
+ */
+import type { ChatKitOptions, OpenAIChatKit } from '@openai/chatkit';
+
+interface PageConfig {
+  models: NonNullable<NonNullable<ChatKitOptions['composer']>['models']>;
+  greeting: string;
+  prompts: NonNullable<NonNullable<ChatKitOptions['startScreen']>['prompts']>;
+  disclaimer: string | null;
+  placeholder: string;
+}
+
+function readConfig(): Partial<PageConfig> {
+  const text = document.getElementById('chatkeep-config')?.textContent;
+  return text ? (JSON.parse(text) as Partial<PageConfig>) : {};
+}
+
+function threadInAddress(): string | null {
+  const id = decodeURIComponent(location.hash.slice(1));
+  return id === '' ? null : id;
+}
+
+function optionsFrom(config: Partial<PageConfig>): ChatKitOptions {
+  const { greeting, prompts, placeholder, models, disclaimer } = config;
+  return {
+    api: { url: './chatkit', domainKey: 'self-hosted' },
+    initialThread: threadInAddress(),
+    history: { enabled: true, showDelete: true, showRename: true },
+    startScreen: { ...(greeting ? { greeting } : {}), prompts: prompts ?? [] },
+    composer: { ...(placeholder ? { placeholder } : {}), models: models ?? [] },
+    threadItemActions: { retry: true, feedback: true },
+    ...(disclaimer ? { disclaimer: { text: disclaimer } } : {}),
+  };
+}
+
+function showTitle(title: string | null): void {
+  document.title = title ? `${title} – Chat` : 'Chat';
+}
+
+function followAddress(element: OpenAIChatKit): void {
+  element.addEventListener('chatkit.thread.change', ({ detail: { threadId } }) => {
+    if (threadId === threadInAddress()) return;
+    // Without a thread the address ends before the "#", which only the history API can write.
+    history.pushState(
+      null,
+      '',
+      threadId === null ? location.pathname + location.search : `#${threadId}`,
+    );
+  });
+  addEventListener('popstate', () => void element.setThreadId(threadInAddress()));
+  element.addEventListener('chatkeep.title', (event: Event) => {
+    if (event instanceof CustomEvent) showTitle((event.detail as { title: string | null }).title);
+  });
+}
+
+async function start(): Promise<void> {
+  await customElements.whenDefined('openai-chatkit');
+  const element = document.querySelector('openai-chatkit') as OpenAIChatKit;
+  followAddress(element);
+  element.addEventListener('chatkit.ready', () => void element.focusComposer(), { once: true });
+  element.setOptions(optionsFrom(readConfig()));
+}
+
+void start();

@@ -1,0 +1,117 @@
+/**
+ * Builds the element and the page into the Python package's assets folder.
+ *
+ *   chatkit.js            the element as one classic script, under the name host pages use
+ *   chatkit-<hash>.js     the same, immutable; likewise page-<hash>.js and page-<hash>.css
+ *   index.html            the page, with relative references to the hashed files
+ *   manifest.json         plain name → hashed name
+ *
+ * The build fails when the element outgrows its budget: the size of the first load is a feature.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { build, transform } from 'esbuild';
+import { minify } from 'terser';
+import { alias, ROOT } from './bundle.mjs';
+
+const OUT = process.env.CHATKEEP_ASSETS ?? join(ROOT, '..', 'src', 'chatkeep', 'assets');
+const BUDGET = 60 * 1024;
+
+/** Stylesheets of the shadow root are imported as minified text. */
+const stylesheets = {
+  name: 'stylesheets',
+  setup(api) {
+    api.onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(readFileSync(path, 'utf8'), { loader: 'css', minify: true });
+      return { contents: code, loader: 'text' };
+    });
+  },
+};
+
+async function bundle(entry, plugins = []) {
+  const result = await build({
+    entryPoints: [join(ROOT, entry)],
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    target: 'es2022',
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+    alias,
+    plugins,
+  });
+  if (process.argv.includes('--analyze')) report(result.metafile);
+  // A second minifier finds some 4 % that the first leaves. Minified code has line breaks only inside
+  // templates, where their indentation means nothing.
+  const { code } = await minify(result.outputFiles[0].text, {
+    ecma: 2020,
+    compress: { passes: 3, unsafe_arrows: true },
+    format: { ascii_only: false },
+  });
+  return Buffer.from(code.replace(/\n\s+/g, '\n'));
+}
+
+function report(metafile) {
+  const sizes = new Map();
+  for (const { inputs } of Object.values(metafile.outputs)) {
+    for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
+      const name = path.replace(/^.*node_modules\/((?:@[^/]+\/)?[^/]+).*$/, '$1');
+      sizes.set(name, (sizes.get(name) ?? 0) + bytesInOutput);
+    }
+  }
+  for (const [name, bytes] of [...sizes].sort((a, b) => b[1] - a[1]))
+    console.log(`${bytes}\t${name}`);
+}
+
+function hashed(name, contents) {
+  const hash = createHash('sha256').update(contents).digest('hex').slice(0, 10);
+  return name.replace(/(\.\w+)$/, `-${hash}$1`);
+}
+
+const element = await bundle('src/define.ts', [stylesheets]);
+const page = await bundle('page/page.ts');
+const css = Buffer.from(
+  (
+    await transform(readFileSync(join(ROOT, 'page/page.css'), 'utf8'), {
+      loader: 'css',
+      minify: true,
+    })
+  ).code,
+);
+
+const files = new Map([
+  ['chatkit.js', element],
+  ['page.js', page],
+  ['page.css', css],
+]);
+const manifest = {};
+mkdirSync(OUT, { recursive: true });
+for (const old of readdirSync(OUT)) {
+  if (/^(chatkit|page)-[0-9a-f]{10}\.(js|css)$/.test(old)) rmSync(join(OUT, old));
+}
+for (const [name, contents] of files) {
+  manifest[name] = hashed(name, contents);
+  writeFileSync(join(OUT, manifest[name]), contents);
+}
+writeFileSync(join(OUT, 'chatkit.js'), element);
+writeFileSync(join(OUT, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+
+let html = readFileSync(join(ROOT, 'page/index.html'), 'utf8');
+for (const [name, target] of Object.entries(manifest)) {
+  html = html.replaceAll(`./assets/${name}`, `./assets/${target}`);
+}
+writeFileSync(join(OUT, 'index.html'), html);
+
+const size = gzipSync(element, { level: 9 }).length;
+const kib = (bytes) => `${(bytes / 1024).toFixed(1)} kB`;
+console.log(`chatkit.js ${kib(element.length)}, ${kib(size)} gzip (budget ${kib(BUDGET)})`);
+console.log(
+  `page.js ${kib(gzipSync(page).length)} gzip, page.css ${kib(gzipSync(css).length)} gzip`,
+);
+if (size > BUDGET) {
+  console.error(`chatkit.js is ${kib(size - BUDGET)} over its budget`);
+  process.exit(1);
+}

@@ -1,0 +1,223 @@
+/** Everything inside the element's shadow root: the views, what they can do, and where they scroll. */
+import { html, type LitElement, nothing, type TemplateResult } from 'lit';
+import type { Conversation } from './conversation.js';
+import type { ThreadHistory } from './history.js';
+import type { Translate } from './locales.js';
+import type { MarkdownLabels } from './markdown.js';
+import { renderMarkdown } from './markdown.js';
+import type { ChatKitOptions } from './options.js';
+import type { UserContent } from './protocol.js';
+import { Composer } from './view/composer.js';
+import type { Actions, View } from './view/context.js';
+import { header } from './view/header.js';
+import { HistoryPanel } from './view/history-panel.js';
+import { icon } from './view/icons.js';
+import { markdown } from './view/markdown-view.js';
+import { messages } from './view/messages.js';
+import { footNotices } from './view/notices.js';
+import { ScrollKeeper } from './view/scroll.js';
+import { missingScreen, startScreen } from './view/start-screen.js';
+
+/** From this width on, in pixels, the history stands beside the conversation (see history.css). */
+export const WIDE = 860;
+
+/** Longest text given to a screen reader at once; the rest can be read in the log. */
+const MAX_ANNOUNCEMENT = 4000;
+
+export interface ChatModel {
+  conversation: Conversation;
+  history: ThreadHistory;
+  options: ChatKitOptions;
+  locale: string;
+  t: Translate;
+}
+
+export interface ChatHost {
+  open(threadId: string | null): void;
+  send(content: UserContent[]): void;
+  historyToggled(open: boolean): void;
+}
+
+export class ChatView {
+  readonly composer: Composer;
+  historyOpen = false;
+  readonly #element: LitElement;
+  readonly #host: ChatHost;
+  readonly #panel: HistoryPanel;
+  readonly #scroll: ScrollKeeper;
+  #model: ChatModel;
+  #labels: MarkdownLabels;
+  #ratings = new Map<string, 'positive' | 'negative'>();
+  #firstItem: string | undefined;
+  #wasAnswering = false;
+  #announcement = '';
+
+  constructor(element: LitElement, host: ChatHost, model: ChatModel) {
+    this.#element = element;
+    this.#host = host;
+    this.#model = model;
+    this.#labels = labelsOf(model.t);
+    this.composer = new Composer(element);
+    this.#panel = new HistoryPanel(element);
+    this.#scroll = new ScrollKeeper(
+      () => element.requestUpdate(),
+      () => void this.#model.conversation.loadOlder(),
+    );
+  }
+
+  set model(model: ChatModel) {
+    if (model.t !== this.#model.t) this.#labels = labelsOf(model.t);
+    this.#model = model;
+  }
+
+  disconnect(): void {
+    this.#scroll.detach();
+  }
+
+  toEnd(): void {
+    this.#scroll.toEnd();
+  }
+
+  showHistory(open: boolean): void {
+    if (open === this.historyOpen) return;
+    this.historyOpen = open;
+    this.#panel.reset();
+    if (open) void this.#model.history.load();
+    this.#element.requestUpdate();
+    void this.#element.updateComplete.then(() => {
+      this.#find(open ? '#history' : '#history-button')?.focus();
+    });
+    this.#host.historyToggled(open);
+  }
+
+  render(): TemplateResult {
+    const view = this.#view();
+    const { state, options, t } = view;
+    const empty = state.items.length === 0 && !state.answering;
+    const modal = this.historyOpen && this.#element.clientWidth < WIDE;
+    return html`<div class="root" part="root" role="group" aria-label=${options.frameTitle ?? t('chat.title')}
+      ?data-history=${this.historyOpen}>
+      ${options.history?.enabled === false ? nothing : this.#panel.render(view)}
+      <div class="main" .inert=${modal}>
+        ${header(view)}
+        <div class="scroller" part="messages" ?data-center=${empty && !state.loading} tabindex="-1">
+          ${this.#body(view, empty)}
+        </div>
+        <div class="foot">
+          ${
+            this.#scroll.atEnd || empty
+              ? nothing
+              : html`<button type="button" class="jump" part="jump" aria-label=${t('chat.jump')} title=${t('chat.jump')}
+                  @click=${() => this.toEnd()}>${icon('arrowDown')}</button>`
+          }
+          ${footNotices(view, this.#labels)} ${state.missing ? nothing : this.composer.render(view)}
+          ${this.#disclaimer(view)}
+        </div>
+      </div>
+      <div class="sr-only" aria-live="polite">${this.#announcement}</div>
+    </div>`;
+  }
+
+  #body(view: View, empty: boolean): TemplateResult | typeof nothing {
+    const { state, t } = view;
+    if (state.missing) return missingScreen(view);
+    if (state.loading)
+      return html`<div class="quiet loading" role="status">${t('chat.loading')}</div>`;
+    if (empty) return state.threadId === null || state.thread ? startScreen(view) : html``;
+    return messages(view, { labels: this.#labels, ratings: this.#ratings });
+  }
+
+  #disclaimer({ options }: View): TemplateResult | typeof nothing {
+    const { disclaimer } = options;
+    if (!disclaimer || disclaimer.text === '') return nothing;
+    return html`<div class="disclaimer" part="disclaimer" ?data-contrast=${disclaimer.highContrast === true}>
+      ${markdown(disclaimer.text, false, this.#labels)}
+    </div>`;
+  }
+
+  /** Before the element's update. */
+  willUpdate(): void {
+    const { state } = this.#view();
+    const first = state.items[0]?.id;
+    if (first !== this.#firstItem) this.#scroll.remember();
+    this.#firstItem = first;
+    if (this.#wasAnswering && !state.answering && state.alert === null) this.#announce();
+    if (state.answering) this.#announcement = '';
+    this.#wasAnswering = state.answering;
+  }
+
+  /** After the element's update. */
+  updated(): void {
+    this.#scroll.attach(this.#find('.scroller'));
+    const { autoScroll = true } = this.#model.options.thread ?? {};
+    if (autoScroll || !this.#wasAnswering) this.#scroll.settle();
+  }
+
+  /** A finished answer is read out once; while it was written, nothing was. */
+  #announce(): void {
+    const item = this.#model.conversation.store.value.items.at(-1);
+    if (item?.type !== 'assistant_message') return;
+    const text = item.content.map((part) => part.text).join('\n');
+    this.#announcement = (renderMarkdown(text, this.#labels).textContent ?? '').slice(
+      0,
+      MAX_ANNOUNCEMENT,
+    );
+  }
+
+  #view(): View {
+    const { conversation, history, options, locale, t } = this.#model;
+    return {
+      state: conversation.store.value,
+      history: history.store.value,
+      historyOpen: this.historyOpen,
+      options,
+      locale,
+      t,
+      actions: this.#actions,
+    };
+  }
+
+  readonly #actions: Actions = {
+    send: (content) => this.#host.send(content),
+    stop: () => this.#model.conversation.stop(),
+    // What fails is in the conversation's state by then, and on the screen.
+    retry: () => void this.#model.conversation.retry().catch(() => undefined),
+    open: (threadId) => this.#host.open(threadId),
+    feedback: (itemId, kind) => {
+      this.#ratings = new Map(this.#ratings).set(itemId, kind);
+      this.#element.requestUpdate();
+      void this.#model.conversation.feedback(itemId, kind);
+    },
+    dismissNotice: (id) =>
+      this.#model.conversation.store.dispatch({ type: 'notice.dismissed', id }),
+    dismissAlert: () => this.#model.conversation.store.dispatch({ type: 'alert.dismissed' }),
+    toggleHistory: () => this.showHistory(!this.historyOpen),
+    closeHistory: () => this.showHistory(false),
+    loadMoreThreads: () => {
+      const { history } = this.#model;
+      void (history.store.value.loaded ? history.more() : history.load());
+    },
+    rename: (threadId, title) => void this.#rename(threadId, title),
+    remove: (threadId) => void this.#remove(threadId),
+  };
+
+  async #rename(threadId: string, title: string): Promise<void> {
+    const thread = await this.#model.history.rename(threadId, title);
+    if (thread) this.#model.conversation.store.dispatch({ type: 'thread.changed', thread });
+  }
+
+  async #remove(threadId: string): Promise<void> {
+    const removed = await this.#model.history.remove(threadId);
+    if (removed && this.#model.conversation.store.value.threadId === threadId)
+      this.#host.open(null);
+    this.#find('#history')?.focus();
+  }
+
+  #find(selector: string): HTMLElement | null {
+    return this.#element.renderRoot.querySelector<HTMLElement>(selector);
+  }
+}
+
+function labelsOf(t: Translate): MarkdownLabels {
+  return { copy: t('message.copy'), code: t('message.code') };
+}

@@ -1,0 +1,52 @@
+/**
+ * The errors the element knows. All are `ChatKitError`, so a host can tell them from its own.
+ *
+ *   ChatKitError
+ *   ├── ChatKitRequestError      the server answered with an error status, before any stream
+ *   ├── ChatKitConnectionError   no answer, or the answer broke off
+ *   ├── ChatKitProtocolError     the answer is not what the protocol says
+ *   └── ChatKitStreamError       an `error` event inside a stream
+ */
+export class ChatKitError extends Error {
+  override readonly name: string = 'ChatKitError';
+}
+
+export interface Problem {
+  status: number;
+  title: string;
+  detail: string;
+  type: string;
+}
+
+export class ChatKitRequestError extends ChatKitError {
+  override readonly name = 'ChatKitRequestError';
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+  readonly type: string;
+
+  constructor(problem: Problem) {
+    super(problem.detail || problem.title || `The server answered ${problem.status}.`);
+    this.status = problem.status;
+    this.title = problem.title;
+    this.detail = problem.detail;
+    this.type = problem.type;
+  }
+}
+
+export class ChatKitConnectionError extends ChatKitError {
+  override readonly name = 'ChatKitConnectionError';
+}
+
+export class ChatKitProtocolError extends ChatKitError {
+  override readonly name = 'ChatKitProtocolError';
+}
+
+export class ChatKitStreamError extends ChatKitError {
+  override readonly name = 'ChatKitStreamError';
+}
+
+/** True for the error a fetch throws when its own signal was aborted. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}

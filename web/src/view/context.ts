@@ -1,0 +1,31 @@
+/** What every template gets: the state to show, the words to show it with, and what can be done. */
+import type { HistoryState } from '../history.js';
+import type { Translate } from '../locales.js';
+import type { ChatKitOptions } from '../options.js';
+import type { UserContent } from '../protocol.js';
+import type { ViewState } from '../state.js';
+
+export interface Actions {
+  send(content: UserContent[]): void;
+  stop(): void;
+  retry(): void;
+  open(threadId: string | null): void;
+  feedback(itemId: string, kind: 'positive' | 'negative'): void;
+  dismissNotice(id: number): void;
+  dismissAlert(): void;
+  toggleHistory(): void;
+  closeHistory(): void;
+  loadMoreThreads(): void;
+  rename(threadId: string, title: string): void;
+  remove(threadId: string): void;
+}
+
+export interface View {
+  state: ViewState;
+  history: HistoryState;
+  historyOpen: boolean;
+  options: ChatKitOptions;
+  locale: string;
+  t: Translate;
+  actions: Actions;
+}

@@ -1,0 +1,64 @@
+/**
+ * Markdown inside a template. The nodes stay in the document while the text grows: finished blocks
+ * are left alone and the open one is changed in place, so that a selection survives and nothing
+ * jumps.
+ */
+import { nothing } from 'lit';
+import { Directive, directive } from 'lit/directive.js';
+import { type MarkdownLabels, MarkdownStream } from '../markdown.js';
+
+class MarkdownDirective extends Directive {
+  readonly #root = document.createElement('div');
+  #stream: MarkdownStream | null = null;
+  #settled = 0;
+  #shown: { text: string; open: boolean; labels: MarkdownLabels } | null = null;
+
+  render(text: string, open: boolean, labels: MarkdownLabels): unknown {
+    const shown = this.#shown;
+    if (shown?.text === text && shown.open === open && shown.labels === labels) return this.#root;
+    if (!this.#stream || shown?.labels !== labels) {
+      this.#stream = new MarkdownStream(labels);
+      this.#settled = 0;
+    }
+    this.#shown = { text, open, labels };
+    this.#root.className = 'markdown';
+    this.#root.dir = 'auto';
+    const { restart, settled, tail } = this.#stream.update(text, open);
+    if (restart) this.#settled = 0;
+    const fresh = settled ? [...settled.childNodes] : [];
+    morphChildren(this.#root, this.#settled, [...fresh, ...tail.childNodes]);
+    this.#settled += fresh.length;
+    return text === '' && open ? nothing : this.#root;
+  }
+}
+
+/** Makes the children from `start` on look like `wanted`, keeping every node that can stay. */
+function morphChildren(parent: Element, start: number, wanted: readonly Node[]): void {
+  wanted.forEach((node, index) => {
+    const present = parent.childNodes[start + index];
+    if (!present) parent.append(node);
+    else if (!morph(present, node)) present.replaceWith(node);
+  });
+  while (parent.childNodes.length > start + wanted.length) parent.lastChild?.remove();
+}
+
+function morph(present: Node, wanted: Node): boolean {
+  if (present.nodeName !== wanted.nodeName) return false;
+  if (present instanceof Text && wanted instanceof Text) {
+    // Appending keeps a selection inside the node; replacing its text would end it.
+    if (wanted.data.startsWith(present.data)) present.appendData(wanted.data.slice(present.length));
+    else present.data = wanted.data;
+    return true;
+  }
+  if (!(present instanceof Element && wanted instanceof Element)) return false;
+  for (const { name } of [...present.attributes]) {
+    if (!wanted.hasAttribute(name)) present.removeAttribute(name);
+  }
+  for (const { name, value } of wanted.attributes) {
+    if (present.getAttribute(name) !== value) present.setAttribute(name, value);
+  }
+  morphChildren(present, 0, [...wanted.childNodes]);
+  return true;
+}
+
+export const markdown = directive(MarkdownDirective);

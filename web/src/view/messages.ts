@@ -1,0 +1,112 @@
+/** The conversation: messages in order, what is happening, and what went wrong. */
+import { html, nothing, type TemplateResult } from 'lit';
+import { guard } from 'lit/directives/guard.js';
+import { repeat } from 'lit/directives/repeat.js';
+import type { MarkdownLabels } from '../markdown.js';
+import type { ThreadItem, UserMessageItem } from '../protocol.js';
+import { canResume } from '../state.js';
+import { type AnswerState, answer, workflow } from './answer.js';
+import { copyText } from './clipboard.js';
+import type { View } from './context.js';
+import { icon } from './icons.js';
+import { streamAlert } from './notices.js';
+
+/** What the templates need beyond the shared view; kept by the element between updates. */
+export interface MessagesModel {
+  labels: MarkdownLabels;
+  ratings: ReadonlyMap<string, 'positive' | 'negative'>;
+}
+
+export function messages(view: View, model: MessagesModel): TemplateResult {
+  const { state, t } = view;
+  const lastAnswer = state.items.findLast((item) => item.type === 'assistant_message')?.id;
+  // One way to try again is enough: the alert's and the resume line's own buttons come first.
+  const offersRetry = !state.answering && !state.alert?.allowRetry && !canResume(state);
+  const lastIsAnswer = state.items.at(-1)?.id === lastAnswer;
+  return html`<div class="log" role="log" aria-live="off" aria-label=${t('chat.log')}
+    aria-busy=${state.answering} @click=${(event: Event) => copyCode(event, view)}>
+    ${state.loadingOlder ? html`<div class="quiet" role="status">${t('chat.older')}</div>` : nothing}
+    ${repeat(
+      state.items,
+      (item) => item.id,
+      (item) => {
+        const live = state.live.has(item.id);
+        const last = lastIsAnswer && item.id === lastAnswer;
+        const rating = model.ratings.get(item.id) ?? null;
+        // Only what changed is rendered again: a long conversation costs nothing per token.
+        return guard(
+          [item, live, last, last && offersRetry, rating, view.options, model.labels],
+          () => row(item, view, model, { live, last, rating, retry: last && offersRetry }),
+        );
+      },
+    )}
+    ${activity(view)} ${streamAlert(view)} ${resume(view)}
+  </div>`;
+}
+
+function row(
+  item: ThreadItem,
+  view: View,
+  { labels }: MessagesModel,
+  state: AnswerState,
+): TemplateResult | typeof nothing {
+  switch (item.type) {
+    case 'user_message':
+      return userMessage(item, view);
+    case 'assistant_message':
+      return answer(item, view, labels, state);
+    case 'workflow':
+      return workflow(item, view, labels, state.live);
+    default:
+      return nothing;
+  }
+}
+
+function userMessage(item: UserMessageItem, { t }: View): TemplateResult {
+  const files = item.attachments ?? [];
+  return html`<article class="message user" part="user-message" aria-label=${t('message.user')}>
+    ${item.quoted_text ? html`<blockquote class="quoted" dir="auto">${item.quoted_text}</blockquote>` : nothing}
+    ${
+      files.length > 0
+        ? html`<ul class="files" aria-label=${t('message.attachments')}>
+            ${files.map((file) => html`<li>${icon('document')}${file.name}</li>`)}
+          </ul>`
+        : nothing
+    }
+    <div class="bubble" part="bubble" dir="auto">${item.content.map((part) =>
+      part.type === 'input_tag' ? html`<span class="tag">${part.text}</span>` : part.text,
+    )}</div>
+  </article>`;
+}
+
+/** Shown from the question until the answer speaks for itself. */
+function activity({ state, t }: View): TemplateResult | typeof nothing {
+  if (state.progress !== null) {
+    return html`<div class="activity" part="progress" role="status"><span class="pulse"></span>${state.progress}</div>`;
+  }
+  const writing = [...state.live].some((id) => {
+    const item = state.items.find((other) => other.id === id);
+    return (
+      item?.type === 'workflow' || (item?.type === 'assistant_message' && item.content.length > 0)
+    );
+  });
+  if (!state.answering || writing) return nothing;
+  return html`<div class="activity"><span class="pulse"></span><span class="sr-only">${t('work.writing')}</span></div>`;
+}
+
+function resume(view: View): TemplateResult | typeof nothing {
+  const { state, t, actions } = view;
+  if (state.alert !== null || !canResume(state)) return nothing;
+  const unanswered = state.items.at(-1)?.type === 'user_message';
+  return html`<div class="resume">
+    <span>${t(unanswered ? 'message.unanswered' : 'message.partial')}</span>
+    <button type="button" class="text-button" @click=${actions.retry}>${icon('retry')}${t('message.retry')}</button>
+  </div>`;
+}
+
+function copyCode(event: Event, { t }: View): void {
+  const button = event.target;
+  if (!(button instanceof HTMLElement) || !button.classList.contains('copy-code')) return;
+  const code = button.closest('.code')?.querySelector('code')?.textContent ?? '';
+  void copyText(button, code, t('message.copied'));
+}
