@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
+from chatkeep import __version__
 from chatkeep.auth.anonymous import AnonymousAuthenticator, load_key
 from chatkeep.errors import ChatkeepError
 from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
@@ -32,8 +32,6 @@ from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
 from chatkeep.turns.engine import TurnEngine
-
-VERSION = version("chatkeep")
 
 INSTRUCTIONS = (
     "You are a helpful assistant. Answer in the language of the user, briefly and correctly; "
@@ -230,7 +228,7 @@ def _page_config(catalog: Catalog) -> dict[str, Any]:
         "scripted": "You are talking to a **script**, not to a language model.",
     }
     return {
-        "version": VERSION,
+        "version": __version__,
         "models": [
             {
                 "id": entry.id,

@@ -7,20 +7,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.dialects.sqlite import aiosqlite, insert
-from sqlalchemy.sql import ClauseElement
 
 from chatkeep.errors import NotFoundError, SettingsError, StoreUnavailableError
 from chatkeep.ports import Store
 from chatkeep.stores.sql.sqlite import SqliteDatabase
-from chatkeep.stores.sql.statements import Statements
 from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_pages import item_ids
 from chatkeep.testing.store_samples import asking, file, message, thread
@@ -75,6 +71,14 @@ def locked(path: Path) -> sqlite3.Connection:
     return other
 
 
+def overwrite(path: Path) -> None:
+    """Damage everything behind the first page."""
+    size = path.stat().st_size
+    with path.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(b"\xaa" * (size - 4096))
+
+
 def insert_row(path: Path, table: str, **values: object) -> None:
     """Insert a row of Ann's behind the store's back."""
     row = {"tenant": "acme", "owner": "ann", **values}
@@ -100,14 +104,14 @@ async def test_a_killed_writer_loses_nothing_it_acknowledged(
 ) -> None:
     """After `kill -9` in the middle of writes every acknowledged item is there, in order."""
     acknowledged: list[str] = []
-    for count in (20, 33, 46):
+    for count in (40, 61):
         acknowledged += await asyncio.to_thread(write_until_killed, database, count)
     kept = await item_ids(await open_sqlite(database), limit=1000)
     assert len(acknowledged) >= 99
     # A run may have committed one item more, killed before it could say so: then the next run
     # went on behind it.
     assert set(kept) >= set(acknowledged)
-    assert len(kept) <= len(acknowledged) + 3
+    assert len(kept) <= len(acknowledged) + 2
     assert kept == [f"msg_{n}" for n in range(len(kept))]
 
 
@@ -209,10 +213,7 @@ async def test_a_damaged_file_is_unavailable(database: Path, open_sqlite: OpenSq
     for n in range(50):
         await store.add_thread_item("thr_1", message(f"msg_{n}", "x" * 4000), ANN)
     await store.aclose()
-    size = database.stat().st_size
-    with database.open("r+b") as stream:
-        stream.seek(4096)
-        stream.write(b"\xaa" * (size - 4096))
+    overwrite(database)
     damaged = SqlStore(SqliteDatabase(database))
     with pytest.raises(StoreUnavailableError, match=r"chatkeep\.db"):
         await damaged.open()
@@ -344,34 +345,6 @@ async def test_a_page_of_unreadable_rows_still_has_a_cursor(
     assert page.data == [message("msg_1")]
 
 
-def statements() -> Iterator[tuple[str, ClauseElement]]:
-    """Yield every statement with a name."""
-    for name, value in vars(Statements(insert)).items():
-        if isinstance(value, Mapping):
-            yield from ((f"{name}[{key}]", each) for key, each in value.items())
-        else:
-            yield name, value
-
-
-@pytest.mark.parametrize(
-    ("name", "statement"), list(statements()), ids=lambda value: str(value)[:20]
-)
-def test_every_statement_finds_its_rows_by_an_index(
-    database: Path, name: str, statement: ClauseElement
-) -> None:
-    """No statement reads a whole table, and no page is sorted after it was read."""
-    compiled: Any = statement.compile(dialect=aiosqlite.dialect())
-    with closing(sqlite3.connect(database)) as connection:
-        plan = connection.execute(
-            f"EXPLAIN QUERY PLAN {compiled}", [None] * len(compiled.positiontup)
-        ).fetchall()
-    steps = [row[3] for row in plan]
-    assert not [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step], name
-    searched = not any(word in name for word in ("insert", "put", "take_thread"))
-    assert bool(steps) == searched
-    assert all("tenant=? AND owner=?" in step for step in steps)
-
-
 async def test_opening_again_is_quick_and_loads_no_migrations(database: Path) -> None:
     """Alembic is not even imported when the schema is the right one."""
     code = (
@@ -390,41 +363,6 @@ async def test_opening_again_is_quick_and_loads_no_migrations(database: Path) ->
         check=True,
     )
     assert result.stdout.strip() == "False"
-
-
-async def test_the_cost_of_a_page_does_not_grow(
-    sqlite_store: Store, database: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Prints what an append and the newest page cost with 10 and with 100,000 items."""
-    await sqlite_store.save_thread(thread(), ANN)
-    figures = []
-    for count in (10, 100_000):
-        fill(database, count)
-        appends, pages = [], []
-        for n in range(100):
-            start = time.perf_counter()
-            await sqlite_store.add_thread_item("thr_1", message(f"{count}-{n}", "x" * 500), ANN)
-            appends.append(time.perf_counter() - start)
-            start = time.perf_counter()
-            page = await sqlite_store.load_thread_items("thr_1", None, 20, "desc", ANN)
-            pages.append(time.perf_counter() - start)
-            assert page.data[0].id == f"{count}-{n}"
-        median = [sorted(times)[50] * 1000 for times in (appends, pages)]
-        figures.append(f"{count:>7} items: append {median[0]:.2f} ms, newest 20 {median[1]:.2f} ms")
-    with capsys.disabled():
-        print("", *figures, sep="\n")  # noqa: T201 - that is the point
-
-
-def fill(path: Path, count: int) -> None:
-    """Bring the thread to this many items behind the store's back."""
-    body = message("x", "x" * 500).model_dump_json()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        (first,) = connection.execute("SELECT next_seq FROM threads").fetchone()
-        connection.executemany(
-            "INSERT INTO items VALUES ('acme', 'ann', 'thr_1', ?, ?, 'assistant_message', 0, ?)",
-            [(f"fill_{n}", n, body) for n in range(first, count + 1)],
-        )
-        connection.execute("UPDATE threads SET next_seq = ?", [max(first, count + 1)])
 
 
 async def test_an_unbound_attachment_outlives_a_thread_that_never_was(

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { build, transform } from 'esbuild';
 import { minify } from 'terser';
-import { alias, ROOT } from './bundle.mjs';
+import { alias, ROOT, withoutUnusedRules } from './bundle.mjs';
 
 const OUT = process.env.CHATKEEP_ASSETS ?? join(ROOT, '..', 'src', 'chatkeep', 'assets');
 const BUDGET = 60 * 1024;
@@ -48,8 +48,7 @@ async function bundle(entry, plugins = []) {
   // templates, where their indentation means nothing.
   const { code } = await minify(result.outputFiles[0].text, {
     ecma: 2020,
-    compress: { passes: 3, unsafe_arrows: true },
-    format: { ascii_only: false },
+    compress: { passes: 3 },
   });
   return Buffer.from(code.replace(/\n\s+/g, '\n'));
 }
@@ -71,7 +70,7 @@ function hashed(name, contents) {
   return name.replace(/(\.\w+)$/, `-${hash}$1`);
 }
 
-const element = await bundle('src/define.ts', [stylesheets]);
+const element = await bundle('src/define.ts', [stylesheets, withoutUnusedRules]);
 const page = await bundle('page/page.ts');
 const css = Buffer.from(
   (

@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { alias, ROOT } from './bundle.mjs';
+import { alias, ROOT, withoutUnusedRules } from './bundle.mjs';
 
-const out = join(ROOT, '.test-build');
+const out = join(ROOT, '.test-dist');
 const tests = readdirSync(join(ROOT, 'test')).filter((name) => name.endsWith('.test.ts'));
 rmSync(out, { recursive: true, force: true });
 await build({
@@ -19,6 +19,7 @@ await build({
   sourcemap: 'inline',
   external: ['jsdom'],
   alias,
+  plugins: [withoutUnusedRules],
 });
 const files = tests.map((name) => join(out, name.replace(/\.ts$/, '.mjs')));
 const run = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...files], {

@@ -2,6 +2,7 @@
 import { html, type LitElement, nothing, type TemplateResult } from 'lit';
 import type { Conversation } from './conversation.js';
 import type { ThreadHistory } from './history.js';
+import { answerText } from './items.js';
 import type { Translate } from './locales.js';
 import type { MarkdownLabels } from './markdown.js';
 import { renderMarkdown } from './markdown.js';
@@ -157,11 +158,9 @@ export class ChatView {
   #announce(): void {
     const item = this.#model.conversation.store.value.items.at(-1);
     if (item?.type !== 'assistant_message') return;
-    const text = item.content.map((part) => part.text).join('\n');
-    this.#announcement = (renderMarkdown(text, this.#labels).textContent ?? '').slice(
-      0,
-      MAX_ANNOUNCEMENT,
-    );
+    const text = renderMarkdown(answerText(item), this.#labels);
+    for (const head of text.querySelectorAll('.code-head')) head.remove();
+    this.#announcement = (text.textContent ?? '').slice(0, MAX_ANNOUNCEMENT);
   }
 
   #view(): View {

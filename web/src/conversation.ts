@@ -7,7 +7,9 @@
  * text back to the composer. After it began, the text that was read stays on screen; a lost
  * connection is retried until the server answers, and its record then replaces the local one.
  */
+import { alertFor, OFFLINE } from './alerts.js';
 import type { ChatKitClient, StreamResponse } from './client.js';
+import type { ConversationHost } from './conversation-host.js';
 import {
   ChatKitConnectionError,
   ChatKitError,
@@ -21,37 +23,17 @@ import type {
   JsonObject,
   StreamEvent,
   StreamRequest,
-  Thread,
   ThreadItem,
   UserMessageInput,
   UserMessageItem,
 } from './protocol.js';
 import { backoff, pause } from './reconnect.js';
-import { type Alert, INITIAL_STATE, reduce } from './state.js';
+import { INITIAL_STATE, reduce } from './state.js';
 import { Store } from './store.js';
+import { fetchNewest, fetchPage } from './thread-loader.js';
 
-const PAGE_SIZE = 50;
 /** A stop that is not answered in this time must not hold up the next message. */
 const CANCEL_TIMEOUT = 5000;
-
-export interface ConversationEvents {
-  'chatkit.error': { error: Error };
-  'chatkit.effect': { name: string; data?: JsonObject };
-  'chatkit.log': { name: string; data?: JsonObject };
-  'chatkit.response.start': undefined;
-  'chatkit.response.end': undefined;
-  'chatkit.thread.change': { threadId: string | null };
-  'chatkit.thread.load.start': { threadId: string };
-  'chatkit.thread.load.end': { threadId: string };
-}
-
-export interface ConversationHost {
-  emit<K extends keyof ConversationEvents>(type: K, detail: ConversationEvents[K]): void;
-  /** Runs a client tool; rejects when the host has no such tool. */
-  runTool(call: { name: string; params: JsonObject }): Promise<unknown>;
-  /** Gives the text of a message that was not sent back to the composer. */
-  restoreText(text: string): void;
-}
 
 interface Turn {
   controller: AbortController;
@@ -64,12 +46,6 @@ interface Turn {
 interface Undo {
   items: readonly ThreadItem[];
   text: string | null;
-}
-
-interface Snapshot {
-  thread: Thread;
-  items: ThreadItem[];
-  cursor: string | null;
 }
 
 export class Conversation {
@@ -100,7 +76,7 @@ export class Conversation {
     if (threadId === null) return;
     this.#host.emit('chatkit.thread.load.start', { threadId });
     try {
-      const snapshot = await this.#fetchNewest(threadId, signal);
+      const snapshot = await fetchNewest(this.#client, threadId, signal);
       if (!signal.aborted) this.store.dispatch({ type: 'loaded', ...snapshot });
     } catch (error) {
       if (!signal.aborted) this.#loadFailed(error);
@@ -123,7 +99,7 @@ export class Conversation {
     const { signal } = this.#scope;
     this.store.dispatch({ type: 'older.started' });
     try {
-      const page = await this.#page(threadId, signal, olderCursor);
+      const page = await fetchPage(this.#client, threadId, signal, olderCursor);
       if (!signal.aborted) this.store.dispatch({ type: 'older.loaded', ...page });
     } catch (error) {
       if (signal.aborted) return;
@@ -204,7 +180,7 @@ export class Conversation {
     const { threadId } = this.store.value;
     if (threadId === null) return;
     const { signal } = this.#scope;
-    const snapshot = await this.#fetchNewest(threadId, signal);
+    const snapshot = await fetchNewest(this.#client, threadId, signal);
     if (!signal.aborted && this.#turn === null) {
       this.store.dispatch({ type: 'reconciled', ...snapshot });
     }
@@ -355,7 +331,7 @@ export class Conversation {
       await pause(backoff(attempt), signal);
       if (signal.aborted) return;
       try {
-        const snapshot = await this.#fetchNewest(threadId, signal);
+        const snapshot = await fetchNewest(this.#client, threadId, signal);
         const known = new Set(this.store.value.items.map((item) => item.id));
         const recorded = snapshot.items.some(
           (item) => item.type === 'user_message' && !known.has(item.id),
@@ -372,29 +348,6 @@ export class Conversation {
         }
       }
     }
-  }
-
-  async #fetchNewest(threadId: string, signal: AbortSignal): Promise<Snapshot> {
-    // The items inside `threads.get_by_id` are the oldest ones; the newest page is asked for.
-    const [thread, page] = await Promise.all([
-      this.#client.call('threads.get_by_id', { thread_id: threadId }, signal),
-      this.#page(threadId, signal),
-    ]);
-    return { thread, ...page };
-  }
-
-  async #page(
-    threadId: string,
-    signal: AbortSignal,
-    after?: string,
-  ): Promise<{ items: ThreadItem[]; cursor: string | null }> {
-    const page = await this.#client.call(
-      'items.list',
-      { thread_id: threadId, limit: PAGE_SIZE, order: 'desc', ...(after ? { after } : {}) },
-      signal,
-    );
-    const cursor = page.has_more ? (page.after ?? null) : null;
-    return { items: [...page.data].reverse(), cursor };
   }
 
   #loadFailed(error: unknown): void {
@@ -430,16 +383,4 @@ export class Conversation {
     const shown = error instanceof Error ? error : new ChatKitError(String(error));
     this.#host.emit('chatkit.error', { error: shown });
   }
-}
-
-const OFFLINE: Alert = { kind: 'offline', message: null, allowRetry: false };
-
-function alertFor(error: unknown): Alert {
-  if (error instanceof ChatKitRequestError) {
-    if (error.status === 401) return { kind: 'signed-out', message: null, allowRetry: false };
-    if (error.status === 409) return { kind: 'busy', message: null, allowRetry: false };
-    return { kind: 'request', message: error.detail || error.title || null, allowRetry: false };
-  }
-  if (error instanceof ChatKitConnectionError) return OFFLINE;
-  return { kind: 'request', message: null, allowRetry: false };
 }

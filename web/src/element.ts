@@ -52,6 +52,8 @@ export class ChatKeepElement extends LitElement {
 
   #options: ChatKitOptions | null = null;
   #session: ChatSession | null = null;
+  /** Whether an answer is on the screen as being written; the first render of one is not delayed. */
+  #showsStreaming = false;
   readonly #theme = new CSSStyleSheet();
 
   override connectedCallback(): void {
@@ -176,7 +178,7 @@ export class ChatKeepElement extends LitElement {
 
   /** While an answer streams, updates wait for the next frame: one render per frame is enough. */
   protected override async scheduleUpdate(): Promise<void> {
-    if (this.hasUpdated && this.#session?.streaming) await nextFrame();
+    if (this.#showsStreaming && this.#session?.streaming) await nextFrame();
     super.scheduleUpdate();
   }
 
@@ -189,6 +191,7 @@ export class ChatKeepElement extends LitElement {
   }
 
   protected override updated(): void {
+    this.#showsStreaming = this.#session?.streaming === true;
     this.#session?.view.updated();
   }
 

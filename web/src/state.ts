@@ -165,7 +165,8 @@ function rewound(state: ViewState, itemId: string): ViewState {
 }
 
 function ended(state: ViewState, action: Extract<Action, { type: 'ended' }>): ViewState {
-  const broken = action.outcome !== 'complete';
+  // An error event ends an answer too, even when the body then ends as it should.
+  const broken = action.outcome !== 'complete' || state.alert !== null;
   return {
     ...idle(state),
     // A body that simply ends is the normal end; anything still open then was all there was.

@@ -10,7 +10,8 @@ import click
 import structlog
 import uvicorn
 
-from chatkeep.app import VERSION, Chatkeep, database_url
+from chatkeep import __version__
+from chatkeep.app import Chatkeep, database_url
 from chatkeep.errors import SettingsError
 from chatkeep.settings import Settings, load_settings, unknown_names
 from chatkeep.telemetry.logging import configure
@@ -97,7 +98,7 @@ def _banner(chatkeep: Chatkeep, host: str, port: int) -> str:
     url = database_url(chatkeep.settings)
     place = url.partition("@")[2] or url  # without a password
     lines = [
-        f"Chatkeep {VERSION}",
+        f"Chatkeep {__version__}",
         f"  Chat    http://{host}:{port}",
         f"  Model   {models.default.label}: {models.default.description}",
         *([f"          also: {others}"] if others else []),

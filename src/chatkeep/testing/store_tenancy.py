@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from chatkeep.context import RequestContext
+from chatkeep.errors import NotFoundError
 from chatkeep.ports import Store
 from chatkeep.testing.store_samples import asking, file, image, message, question, thread
 
@@ -64,7 +65,7 @@ FOREIGN = {
 ANN = asking()
 
 
-async def outcome(call: Awaitable[Any]) -> object:
+async def outcome(call: Awaitable[Any]) -> Any:
     """Return what a caller can see of a call: its result, or the kind and text of its error."""
     try:
         result = await call
@@ -151,6 +152,14 @@ class TenancyContract:
         ours = await outcome(store.load_thread_items("thr_1", page.after, 1, "asc", ANN))
         unknown = await outcome(store.load_thread_items("thr_1", "msg_x", 1, "asc", ANN))
         assert ours == unknown
+
+    @pytest.mark.parametrize("who", FOREIGN)
+    async def test_a_foreign_item_is_no_cursor(self, store: Store, who: str) -> None:
+        """In a thread of one's own, another's item in a thread of that id is unknown."""
+        await furnish(store, ANN, "ann")
+        await store.save_thread(thread(), FOREIGN[who])
+        with pytest.raises(NotFoundError):
+            await store.load_thread_items("thr_1", "msg_1", 9, "asc", FOREIGN[who])
 
     async def test_the_scheme_does_not_matter(self, store: Store) -> None:
         """A user is a user, however the identity was proven."""

@@ -12,6 +12,8 @@ import { markdown } from './markdown-view.js';
 
 export interface AnswerState {
   live: boolean;
+  /** It broke off: what is open at its end stays hidden, as it was while it was written. */
+  partial: boolean;
   last: boolean;
   /** Whether this is the answer that may be asked for again. */
   retry: boolean;
@@ -27,7 +29,7 @@ export function answer(
   const { t } = view;
   return html`<article class="message answer" part="assistant-message" aria-label=${t('message.answer')}
     ?data-live=${state.live}>
-    ${item.content.map((part) => markdown(citedText(part, item), state.live, labels))}
+    ${item.content.map((part) => markdown(citedText(part, item), state.live || state.partial, labels))}
     ${sources(item, view)} ${state.live ? nothing : answerActions(item, view, state)}
   </article>`;
 }

@@ -84,7 +84,10 @@ export class HistoryPanel {
     return html`<li class="thread" data-editing>
       <input class="rename" type="text" dir="auto" maxlength=${MAX_TITLE} aria-label=${t('history.name')}
         .value=${thread.title ?? ''} @keydown=${(event: KeyboardEvent) => {
-          if (event.key === 'Enter' && !event.isComposing) this.#save(thread, view);
+          if (event.key !== 'Enter' || event.isComposing) return;
+          // Focus moves to a button; the rest of this key press must not press it.
+          event.preventDefault();
+          this.#save(thread, view);
         }} />
       <button type="button" class="icon-button" aria-label=${t('history.save')} title=${t('history.save')}
         @click=${() => this.#save(thread, view)}>${icon('check')}</button>

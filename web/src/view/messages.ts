@@ -21,7 +21,8 @@ export function messages(view: View, model: MessagesModel): TemplateResult {
   const { state, t } = view;
   const lastAnswer = state.items.findLast((item) => item.type === 'assistant_message')?.id;
   // One way to try again is enough: the alert's and the resume line's own buttons come first.
-  const offersRetry = !state.answering && !state.alert?.allowRetry && !canResume(state);
+  const offersRetry =
+    !state.answering && !state.reconnecting && !state.alert?.allowRetry && !canResume(state);
   const lastIsAnswer = state.items.at(-1)?.id === lastAnswer;
   return html`<div class="log" role="log" aria-live="off" aria-label=${t('chat.log')}
     aria-busy=${state.answering} @click=${(event: Event) => copyCode(event, view)}>
@@ -31,12 +32,13 @@ export function messages(view: View, model: MessagesModel): TemplateResult {
       (item) => item.id,
       (item) => {
         const live = state.live.has(item.id);
+        const partial = state.partial.has(item.id);
         const last = lastIsAnswer && item.id === lastAnswer;
         const rating = model.ratings.get(item.id) ?? null;
         // Only what changed is rendered again: a long conversation costs nothing per token.
         return guard(
-          [item, live, last, last && offersRetry, rating, view.options, model.labels],
-          () => row(item, view, model, { live, last, rating, retry: last && offersRetry }),
+          [item, live, partial, last, last && offersRetry, rating, view.options, model.labels],
+          () => row(item, view, model, { live, partial, last, rating, retry: last && offersRetry }),
         );
       },
     )}

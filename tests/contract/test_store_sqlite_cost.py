@@ -1,0 +1,81 @@
+"""What a statement reads, and what a call costs, on SQLite."""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects.sqlite import aiosqlite, insert
+from sqlalchemy.sql import ClauseElement
+
+from chatkeep.ports import Store
+from chatkeep.stores.sql.statements import Statements
+from chatkeep.testing.store_samples import asking, message, thread
+
+ANN = asking()
+
+
+def statements() -> Iterator[tuple[str, ClauseElement]]:
+    """Yield every statement with a name."""
+    for name, value in vars(Statements(insert)).items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}[{key}]", each) for key, each in value.items())
+        else:
+            yield name, value
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"), list(statements()), ids=lambda value: str(value)[:20]
+)
+def test_every_statement_finds_its_rows_by_an_index(
+    database: Path, name: str, statement: ClauseElement
+) -> None:
+    """No statement reads a whole table, and no page is sorted after it was read."""
+    compiled: Any = statement.compile(dialect=aiosqlite.dialect())
+    with closing(sqlite3.connect(database)) as connection:
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN {compiled}", [None] * len(compiled.positiontup)
+        ).fetchall()
+    steps = [row[3] for row in plan]
+    assert not [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step], name
+    searched = not any(word in name for word in ("insert", "put", "take_thread"))
+    assert bool(steps) == searched
+    assert all("tenant=? AND owner=?" in step for step in steps)
+
+
+async def test_the_cost_of_a_page_does_not_grow(
+    sqlite_store: Store, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prints what an append and the newest page cost with 10 and with 100,000 items."""
+    await sqlite_store.save_thread(thread(), ANN)
+    figures = []
+    for count in (10, 100_000):
+        fill(database, count)
+        appends, pages = [], []
+        for n in range(100):
+            start = time.perf_counter()
+            await sqlite_store.add_thread_item("thr_1", message(f"{count}-{n}", "x" * 500), ANN)
+            appends.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            page = await sqlite_store.load_thread_items("thr_1", None, 20, "desc", ANN)
+            pages.append(time.perf_counter() - start)
+            assert page.data[0].id == f"{count}-{n}"
+        median = [sorted(times)[50] * 1000 for times in (appends, pages)]
+        figures.append(f"{count:>7} items: append {median[0]:.2f} ms, newest 20 {median[1]:.2f} ms")
+    with capsys.disabled():
+        print("", *figures, sep="\n")  # noqa: T201 - that is the point
+
+
+def fill(path: Path, count: int) -> None:
+    """Bring the thread to this many items behind the store's back."""
+    body = message("x", "x" * 500).model_dump_json()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (first,) = connection.execute("SELECT next_seq FROM threads").fetchone()
+        connection.executemany(
+            "INSERT INTO items VALUES ('acme', 'ann', 'thr_1', ?, ?, 'assistant_message', 0, ?)",
+            [(f"fill_{n}", n, body) for n in range(first, count + 1)],
+        )
+        connection.execute("UPDATE threads SET next_seq = ?", [max(first, count + 1)])

@@ -1,0 +1,178 @@
+"""A real browser at a real server process."""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from chatkeep.testing.provider import ScriptedProvider
+
+_CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENSHOTS = Path(__file__).parents[2] / "test-results"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here needs the browser; without one, CI fails and a laptop skips by name."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.browser)
+            if _CHROMIUM is None and not os.environ.get("CI"):
+                item.add_marker(pytest.mark.skip(reason="Chromium is not installed"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for all tests; each page has a profile of its own."""
+    if _CHROMIUM is None:
+        pytest.fail("the browser tests need Chromium (Debian: apt-get install chromium)")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        yield launched
+        await launched.close()
+
+
+class ServerProcess:
+    """`chatkeep serve` in a process of its own."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
+        self._directory = directory
+        self._process: asyncio.subprocess.Process | None = None
+        self._port = "0"
+        self.url = ""
+
+    async def start(self) -> None:
+        """Start it; after a restart it has the same address."""
+        with (self._directory / "server.log").open("a") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "chatkeep", "serve", "--port", self._port),
+                cwd=self._directory,
+                env=self._environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._process.stdout
+        async with asyncio.timeout(60):
+            async for line in self._process.stdout:
+                if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
+                    self._port = found.group(1).decode()
+                    self.url = f"http://127.0.0.1:{self._port}/"
+                if b"Stop" in line:
+                    return
+        said = (self._directory / "server.log").read_text()
+        pytest.fail(f"the server did not start:\n{said}")
+
+    async def kill(self) -> None:
+        """Take the process away without a word."""
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> int:
+        """Ask it to stop, and return its exit status."""
+        assert self._process
+        if self._process.returncode is None:
+            self._process.terminate()
+        return await self._process.wait()
+
+
+type StartProcess = Callable[..., Awaitable[ServerProcess]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def scripted() -> AsyncIterator[ScriptedProvider]:
+    """The provider that the servers speak to."""
+    provider = ScriptedProvider()
+    await provider.start()
+    yield provider
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def start_process(scripted: ScriptedProvider, tmp_path: Path) -> AsyncIterator[StartProcess]:
+    """Start servers with environment variables as keywords."""
+    started: list[ServerProcess] = []
+
+    async def start(**environment: str) -> ServerProcess:
+        defaults = {
+            "OPENAI_BASE_URL": scripted.base_url,
+            "MODEL_NAME": "echo",
+            "CHATKEEP_MODELS_TITLES": "words",
+            "CHATKEEP_SHUTDOWN_GRACE": "1",
+        }
+        process = ServerProcess(environment or defaults, tmp_path)
+        started.append(process)
+        await process.start()
+        return process
+
+    yield start
+    for process in started:
+        await process.kill()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def served(start_process: StartProcess) -> ServerProcess:
+    """A server in front of the scripted provider."""
+    return await start_process()
+
+
+type NewPage = Callable[..., Awaitable[Page]]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def new_page(browser: Browser) -> AsyncIterator[NewPage]:
+    """Open pages, each in a browser profile of its own unless a context is given.
+
+    Afterwards, no page may have spoken to any other host, nor have broken its own policy.
+    """
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    async def make(url: str, context: BrowserContext | None = None, **options: object) -> Page:
+        if context is None:
+            context = await browser.new_context(**options)  # type: ignore[arg-type]
+            contexts.append(context)
+        page = await context.new_page()
+        origin = url.split("#", maxsplit=1)[0].rstrip("/")
+        page.on("request", lambda r: _check_request(r.url, origin, faults))
+        page.on("pageerror", lambda e: faults.append(f"error: {e}"))
+        page.on(
+            "console",
+            lambda m: faults.append(f"console: {m.text}") if "Security Policy" in m.text else None,
+        )
+        await page.goto(url)
+        return page
+
+    yield make
+    for context in contexts:
+        await context.close()
+    assert faults == []
+
+
+def _check_request(url: str, origin: str, faults: list[str]) -> None:
+    if not url.startswith((origin, "data:", "blob:")):
+        faults.append(f"request: {url}")

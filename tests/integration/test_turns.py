@@ -1,0 +1,354 @@
+"""Turns through a real socket: what a user writes, gets and finds again."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+import pytest
+from agents import Agent, function_tool
+
+from chatkeep.models.scripted import Call, Fail, Message, Pause, Step, Text, Thought
+from chatkeep.testing.client import ChatKitClient, ProblemResponse, user_input
+from chatkeep.testing.provider import ScriptedProvider
+from conftest import LiveServer, StartServer
+
+Connect = Callable[[LiveServer], ChatKitClient]
+
+
+async def test_three_messages_get_three_separate_answers(client: ChatKitClient) -> None:
+    """Each message has an answer of its own, with an id of its own, in order, after a reload."""
+    first = await client.say("one")
+    await client.say("two", first.thread_id)
+    await client.say("three", first.thread_id)
+
+    items = await client.items(first.thread_id)
+
+    assert [item["type"] for item in items] == ["user_message", "assistant_message"] * 3
+    assert len({item["id"] for item in items}) == 6
+    texts = await client.texts(first.thread_id)
+    assert [text.split("\n")[0] for kind, text in texts if kind == "assistant_message"] == [
+        "You said: one",
+        "You said: two",
+        "You said: three",
+    ]
+
+
+async def test_twenty_five_turns_each_see_the_newest_message(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """The model sees the newest question on every turn, and all earlier ones in order."""
+    answer = await client.say("question 1")
+    for number in range(2, 26):
+        answer = await client.say(f"question {number}", answer.thread_id)
+        assert answer.text.startswith(f"You said: question {number}\n")
+        assert f"message {number} of" in answer.text
+
+    asked = [m["content"] for m in provider.streamed[-1]["messages"] if m["role"] == "user"]
+    assert asked == [f"question {number}" for number in range(1, 26)]
+
+
+async def test_assistant_history_is_sent_as_plain_strings(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """Chat Completions providers get every earlier message as a string."""
+    first = await client.say("one")
+    await client.say("two", first.thread_id)
+
+    messages = provider.streamed[-1]["messages"]
+
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "user"]
+    assert all(isinstance(m["content"], str) for m in messages)
+
+
+async def test_streamed_text_is_the_stored_text_under_one_id(client: ChatKitClient) -> None:
+    """Added, updated and done carry the same id of ours, and deltas join to what is stored."""
+    answer = await client.say("hello")
+
+    added = next(e["item"]["id"] for e in answer.of("thread.item.added"))
+    assert added.startswith("msg_")
+    assert {e["item_id"] for e in answer.of("thread.item.updated")} == {added}
+    assert answer.of("thread.item.done")[-1]["item"]["id"] == added
+    assert answer.streamed == answer.text == (await client.texts(answer.thread_id))[-1][1]
+
+
+async def test_reasoning_is_shown_as_a_thought_and_stored(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """Reasoning becomes one finished workflow item before the answer; the next turn works."""
+    provider.script = lambda _: [Thought("Let me think."), Text("Forty-two.")]
+
+    answer = await client.say("why?")
+    again = await client.say("and?", answer.thread_id)
+
+    kinds = [item["type"] for item in await client.items(answer.thread_id)]
+    assert kinds == ["user_message", "workflow", "assistant_message"] * 2
+    workflow = (await client.items(answer.thread_id))[1]["workflow"]
+    assert workflow["tasks"][0]["content"] == "Let me think."
+    assert "duration" in workflow["summary"]
+    assert again.error is None
+
+
+async def test_text_tool_text_gives_two_messages_with_two_ids(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+) -> None:
+    """A run with a tool in the middle stores both of its messages."""
+
+    @function_tool
+    def clock() -> str:
+        """Tell the time."""
+        return "noon"
+
+    def script(messages: Sequence[Message]) -> Iterable[Step]:
+        if messages[-1].role == "tool":
+            return [Text(f"It is {messages[-1].text}.")]
+        return [Text("Let me look."), Call("clock")]
+
+    provider.script = script
+    client = connect(await start_server(Agent(name="a", instructions="b", tools=[clock])))
+
+    answer = await client.say("what time is it?")
+
+    assert answer.texts == ["Let me look.", "It is noon."]
+    ids = [e["item"]["id"] for e in answer.of("thread.item.done")]
+    assert len(set(ids)) == len(ids) == 3
+    assert (await client.texts(answer.thread_id))[1:] == [
+        ("assistant_message", "Let me look."),
+        ("assistant_message", "It is noon."),
+    ]
+
+
+async def test_leaving_stops_the_provider_and_keeps_the_partial_answer(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """A closed connection closes the provider's socket; what was shown is there afterwards."""
+    provider.script = lambda _: [Text("one two three "), Text("four " * 500, gap=0.02)]
+    seen, thread_id = "", ""
+    events = client.stream("threads.create", input=user_input("count"))
+    async for event in events:
+        if event["type"] == "thread.created":
+            thread_id = event["thread"]["id"]
+        if event["type"] == "thread.item.updated":
+            seen += event["update"].get("delta", "")
+        if "four" in seen:
+            break
+    await events.aclose()
+
+    async with asyncio.timeout(5):
+        while not provider.closed_early:
+            await asyncio.sleep(0.01)
+        while len(texts := await client.texts(thread_id)) < 2:
+            await asyncio.sleep(0.01)
+
+    assert texts[1][1].startswith(seen)
+    assert len(texts[1][1]) < 500 * 5
+    provider.script = ScriptedProvider().script
+    again = await client.say("go on", thread_id)
+    assert again.error is None
+    assert "interrupted" in str(provider.streamed[-1]["messages"])
+
+
+async def test_leaving_while_the_server_waits_for_a_slow_client_keeps_the_partial(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """A reader that stops reading holds the model back; when it leaves, nothing is lost."""
+    provider.script = lambda _: [Text("word " * 200_000)]
+    events = client.stream("threads.create", input=user_input("flood"))
+    thread_id = (await anext(events))["thread"]["id"]
+    await asyncio.sleep(0.5)
+    await events.aclose()
+
+    async with asyncio.timeout(10):
+        while len(texts := await client.texts(thread_id)) < 2:
+            await asyncio.sleep(0.02)
+
+    assert texts[1][1].startswith("word word")
+    assert len(texts[1][1]) < 5 * 200_000
+
+
+async def test_a_second_message_meanwhile_is_refused(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """One answer at a time: 409, and the running one is not disturbed."""
+    provider.script = lambda _: [Text("slow " * 40, gap=0.01)]
+    events = client.stream("threads.create", input=user_input("first"))
+    thread_id = (await anext(events))["thread"]["id"]
+
+    with pytest.raises(ProblemResponse) as refused:
+        await client.say("second", thread_id)
+    rest = [event async for event in events]
+
+    assert refused.value.status == 409
+    assert rest[-1]["type"] == "thread.updated"
+    assert len(await client.texts(thread_id)) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
+async def test_a_failing_provider_gives_one_error_event_and_loses_nothing(
+    client: ChatKitClient, provider: ScriptedProvider, status: int
+) -> None:
+    """The stream ends with one error of ours; the user's message is kept and can be retried."""
+    provider.script = lambda _: [Fail(status, "secret provider text sk-123")]
+    answer = await client.say("hello")
+
+    assert len(answer.of("error")) == 1
+    assert answer.events[-1]["type"] == "error"
+    assert answer.error
+    assert answer.error["allow_retry"]
+    assert "sk-123" not in str(answer.events)
+    assert await client.texts(answer.thread_id) == [("user_message", "hello")]
+
+    provider.script = lambda _: [Text("Better now.")]
+    retried = client.stream(
+        "threads.retry_after_item", thread_id=answer.thread_id, item_id=answer.user_item
+    )
+    assert [e["type"] async for e in retried][-1] == "thread.item.done"
+    assert (await client.texts(answer.thread_id))[1:] == [("assistant_message", "Better now.")]
+
+
+async def test_a_cut_stream_is_an_interrupted_answer(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """A stream without a finish reason is an error with retry; its text is kept."""
+    provider.finish = False
+    provider.script = lambda _: [Text("Half an ans")]
+
+    answer = await client.say("hello")
+
+    assert answer.error
+    assert "cut off" in answer.error["message"]
+    assert (await client.texts(answer.thread_id))[1] == ("assistant_message", "Half an ans")
+
+
+async def test_a_silent_provider_is_given_up(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+) -> None:
+    """No token within the limit: an error, and the provider's socket is closed."""
+    provider.script = lambda _: [Pause(30), Text("late")]
+    client = connect(await start_server(models__first_token_timeout=0.3))
+
+    answer = await client.say("hello")
+
+    assert answer.error
+    assert "in time" in answer.error["message"]
+    async with asyncio.timeout(2):
+        while not provider.closed_early:
+            await asyncio.sleep(0.01)
+
+
+async def test_retry_replaces_the_old_answer_only_when_the_new_one_is_complete(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """A retry that fails leaves the old answer; one that succeeds replaces it."""
+    answer = await client.say("hello")
+    retry = {"thread_id": answer.thread_id, "item_id": answer.user_item}
+
+    provider.script = lambda _: [Fail(500)]
+    failed = [e async for e in client.stream("threads.retry_after_item", **retry)]
+    kept = await client.texts(answer.thread_id)
+    provider.script = lambda _: [Text("Second answer.")]
+    done = [e async for e in client.stream("threads.retry_after_item", **retry)]
+
+    assert failed[-1]["type"] == "error"
+    assert kept[1][1].startswith("You said: hello")
+    assert done[-1]["type"] == "thread.item.done"
+    assert await client.texts(answer.thread_id) == [
+        ("user_message", "hello"),
+        ("assistant_message", "Second answer."),
+    ]
+
+
+async def test_retry_does_not_show_the_model_its_old_answer(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """The model gets the history up to the message that is answered again."""
+    first = await client.say("one")
+    await client.say("two", first.thread_id)
+    retry = client.stream(
+        "threads.retry_after_item", thread_id=first.thread_id, item_id=first.user_item
+    )
+    _ = [event async for event in retry]
+
+    sent = [m["content"] for m in provider.streamed[-1]["messages"] if m["role"] != "system"]
+    assert sent == ["one"]
+    assert len(await client.texts(first.thread_id)) == 2
+
+
+async def test_two_browsers_do_not_see_each_other(server: LiveServer, connect: Connect) -> None:
+    """A foreign thread behaves exactly like an unknown one, in every request."""
+    alice, bob = connect(server), connect(server)
+    answer = await alice.say("my secret")
+    item = answer.user_item
+    requests = [
+        ("threads.get_by_id", {}),
+        ("items.list", {}),
+        ("threads.update", {"title": "mine"}),
+        ("threads.add_user_message", {"input": user_input("hi")}),
+        ("threads.retry_after_item", {"item_id": item}),
+        ("threads.add_client_tool_output", {"result": 1}),
+        ("threads.add_structured_input", {"item_id": item, "input": {"answers": {}}}),
+        ("items.feedback", {"item_ids": [item], "kind": "positive"}),
+        ("threads.custom_action", {"action": {"type": "x", "payload": 1}}),
+    ]
+    for type_, params in requests:
+        refused = []
+        for thread_id in (answer.thread_id, "thr_unknown"):
+            with pytest.raises(ProblemResponse) as problem:
+                await bob.call(type_, thread_id=thread_id, **params)
+            body = problem.value.body
+            refused.append({k: v for k, v in body.items() if k != "request_id"})
+        assert refused[0] == refused[1], type_
+        assert refused[0]["status"] == 404, type_
+
+    await bob.call("threads.delete", thread_id=answer.thread_id)
+    assert (await bob.call("threads.list"))["data"] == []
+    assert len(await alice.texts(answer.thread_id)) == 2
+
+
+async def test_the_model_can_be_chosen_from_the_list_only(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """An offered model answers; another one is refused before anything is stored."""
+    answer = await client.say("hello", inference_options={"model": "tour"})
+    with pytest.raises(ProblemResponse) as refused:
+        await client.say("hello", inference_options={"model": "gpt-99"})
+
+    assert "tour" in answer.text
+    assert provider.streamed == []
+    assert refused.value.status == 400
+    assert len((await client.call("threads.list"))["data"]) == 1
+
+
+async def test_titles_come_from_the_model_and_never_over_the_users(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+) -> None:
+    """A thread is named after its first answer, once, unless its user has named it."""
+
+    def script(messages: Sequence[Message]) -> Iterable[Step]:
+        if "title" in messages[0].text:
+            return [Text('"A Short Title."')]
+        return [Text("An answer.")]
+
+    provider.script = script
+    client = connect(await start_server(models__titles="model"))
+
+    answer = await client.say("Tell me something")
+    await client.call("threads.update", thread_id=answer.thread_id, title="Mine")
+    later = await client.say("More", answer.thread_id)
+
+    assert answer.of("thread.updated")[0]["thread"]["title"] == "A Short Title"
+    assert later.of("thread.updated") == []
+    listed = (await client.call("threads.list"))["data"]
+    assert [thread["title"] for thread in listed] == ["Mine"]
+    assert len(provider.streamed) == 2
+
+
+async def test_conversations_survive_a_restart(start_server: StartServer, connect: Connect) -> None:
+    """A new process with the same data directory serves the same browser its threads."""
+    first = await start_server()
+    client = connect(first)
+    answer = await client.say("remember me")
+    cookies = client.http.cookies
+
+    other = connect(await start_server())
+    other.http.cookies.update(cookies)
+
+    assert await other.texts(answer.thread_id) == await client.texts(answer.thread_id)

@@ -1,0 +1,105 @@
+"""What the model is told: the newest that fits, oldest first."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from chatkit.types import AssistantMessageItem, ThreadItem, ThreadMetadata, UserMessageItem
+from pydantic import TypeAdapter
+
+from chatkeep.agent.convert import ItemConverter
+from chatkeep.agent.history import load_history
+from chatkeep.context import Principal, RequestContext
+from chatkeep.stores.memory import MemoryStore
+
+CONTEXT = RequestContext(Principal("t", "u", "test"), "req")
+THREAD = ThreadMetadata(id="thr_1", created_at=datetime.now(UTC))
+_ITEM: TypeAdapter[Any] = TypeAdapter(ThreadItem)
+
+
+def item(kind: str, number: int, text: str) -> Any:
+    """Return a message."""
+    user = kind == "user_message"
+    part = {"type": "input_text" if user else "output_text", "text": text}
+    extra = {"inference_options": {}} if user else {}
+    return _ITEM.validate_python(
+        {
+            "type": kind,
+            "id": f"msg_{number}",
+            "thread_id": "thr_1",
+            "created_at": "2026-01-01T00:00:00Z",  # all at once: order is the store's business
+            "content": [part],
+        }
+        | extra
+    )
+
+
+async def thread_of(turns: int, size: int = 1) -> tuple[MemoryStore, UserMessageItem]:
+    """Return a store with a thread of so many turns and its newest question."""
+    store = MemoryStore()
+    await store.open()
+    await store.save_thread(THREAD, CONTEXT)
+    question: UserMessageItem | None = None
+    for turn in range(turns):
+        question = item("user_message", 2 * turn, f"question {turn} " * size)
+        await store.add_thread_item("thr_1", question, CONTEXT)
+        answer: AssistantMessageItem = item("assistant_message", 2 * turn + 1, f"answer {turn}")
+        if turn < turns - 1:
+            await store.add_thread_item("thr_1", answer, CONTEXT)
+    assert question is not None
+    return store, question
+
+
+async def texts(store: MemoryStore, newest: UserMessageItem | None, budget: int) -> list[str]:
+    """Return the contents of the model input."""
+    found: list[Any] = await load_history(
+        store, ItemConverter(), THREAD, newest, CONTEXT, budget_tokens=budget
+    )
+    return [part["content"].strip() for part in found]
+
+
+@pytest.mark.parametrize("turns", [1, 2, 21, 60])
+async def test_the_newest_question_comes_last(turns: int) -> None:
+    """Beyond a page of items too, everything is there once and in order."""
+    store, question = await thread_of(turns)
+
+    found = await texts(store, question, 1_000_000)
+
+    expected = [text for n in range(turns) for text in (f"question {n}", f"answer {n}")][:-1]
+    assert found == expected
+
+
+async def test_older_items_are_left_out_beyond_the_budget() -> None:
+    """The input is cut at its beginning, never at its end."""
+    store, question = await thread_of(30)
+
+    found = await texts(store, question, 200)
+
+    assert 1 < len(found) < 20
+    assert found[-1] == "question 29"
+    assert found[0] != "question 0"
+
+
+async def test_the_newest_message_is_kept_even_when_it_is_too_long() -> None:
+    """A question larger than the budget is still asked."""
+    store, question = await thread_of(2, size=5_000)
+
+    assert len(await texts(store, question, 100)) == 1
+
+
+async def test_a_retry_sees_only_what_was_before() -> None:
+    """Items behind the message to answer are not shown."""
+    store, _ = await thread_of(3)
+
+    assert await texts(store, item("user_message", 2, "question 1"), 10_000) == [
+        "question 0",
+        "answer 0",
+        "question 1",
+    ]
+
+
+async def test_going_on_without_a_message_sees_the_whole_thread() -> None:
+    """Behind a client tool's result the newest items are the end of the input."""
+    store, _ = await thread_of(2)
+
+    assert await texts(store, None, 10_000) == ["question 0", "answer 0", "question 1"]
