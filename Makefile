@@ -60,7 +60,7 @@ $(STAMPS)/python: $(STAMPS)/uv scripts/make-environment requirements.lock pyproj
 
 $(STAMPS)/node: scripts/with-node web/package-lock.json
 	@mkdir -p $(STAMPS)
-	@scripts/with-node npm --prefix web ci --silent --no-audit --no-fund
+	@scripts/with-node npm --prefix web ci --loglevel=error --no-audit --no-fund > .tools/npm.log 2>&1 || { cat .tools/npm.log; exit 1; }
 	@touch $@
 
 $(STAMPS)/web: $(STAMPS)/node $(WEB_SOURCES)

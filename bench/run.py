@@ -6,6 +6,7 @@ the ratios can be trusted more than the figures. The exit status is 1 if a turn 
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -33,6 +34,7 @@ from load import Shape, drive
 _HERE = Path(__file__).parent
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
+_SHAPE_SECONDS = 180.0
 _PACKAGES = "openai-chatkit openai-agents openai fastapi starlette uvicorn pydantic sqlalchemy"
 
 type Figures = dict[str, Any]
@@ -83,7 +85,7 @@ ROWS = (
     Row("first of 200 tokens later than one alone (ms)", "late_ms"),
     Row("memory per held stream (KiB)", "stream_kb", 0),
     Row("memory before the load (MiB)", "rss_mb", 0),
-    Row("start to first answer (s)", "start_s"),
+    Row("start of the process to its first answer (s)", "start_s"),
     Row("failed turns", "failed", 0),
 )
 
@@ -128,9 +130,12 @@ class Bench:
             os.sched_setaffinity(0, {self.tool_core})
         try:
             yield child
-        except BaseException:
+        except (Exception, SystemExit):
             log.seek(0)
-            sys.stderr.write(log.read()[-4000:].decode(errors="replace"))
+            said = log.read()[-4000:].decode(errors="replace")
+            status = child.poll()
+            state = "running" if status is None else f"ended with status {status}"
+            print(f"\n{said}\n{command[1:]}: {state}", file=sys.stderr)
             raise
         finally:
             child.terminate()
@@ -164,7 +169,9 @@ class Bench:
         for name in ("held", "one", "burst", "paced") if held else ("one", "burst", "paced"):
             shape: Shape = getattr(plan, name)
             work = drive(url, shape, upstream=self.upstream if name == "one" else None, pid=pid)
-            raw[name] = uvloop.run(work)
+            raw[name] = uvloop.run(asyncio.wait_for(work, _SHAPE_SECONDS))
+            if raw[name]["failed"]:
+                print(f"\n{name}: {raw[name]['failed']} failed", file=sys.stderr)
         one, burst, paced = raw["one"], raw["burst"], raw["paced"]
         per_token = (burst["cpu_ms_per_turn"] - one["cpu_ms_per_turn"]) / (plan.burst.tokens - 1)
         turn_ms = one["cpu_ms_per_turn"] - per_token
@@ -285,7 +292,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    print("\r", end="", file=sys.stderr)
+    print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
     print(_table(("Chatkeep", Path(options.against).name), candidate, baseline))
     visits = candidate + baseline
     print(

@@ -29,6 +29,7 @@ from chatkeep.models.guard import Deadlines
 from chatkeep.ports import Authenticator
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
+from chatkeep.protocol.wire import farewell_event
 from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
 from chatkeep.turns.engine import TurnEngine
@@ -103,7 +104,7 @@ class Chatkeep:
     async def drain(self) -> None:
         """Take no new turns, and let running ones finish within the grace of the settings."""
         self.health.draining = True
-        await self.engine.drain(self.settings.shutdown.grace)
+        await self.engine.drain(self.settings.shutdown.grace, farewell_event())
 
     async def aclose(self) -> None:
         """Stop what runs and close every connection. Idempotent."""

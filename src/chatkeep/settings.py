@@ -14,9 +14,18 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 
 from chatkeep.errors import SettingsError
 from chatkeep.loopback import is_loopback
@@ -47,7 +56,41 @@ def _comma_list(value: Any) -> Any:
     return value
 
 
-CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+def _url(value: str) -> str:
+    """Refuse what no request can be sent to; such a URL else fails somewhere deep inside."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False  # its message shows a part of the value
+    if not good:
+        raise ValueError("not a URL of a server")
+    if not value.isprintable() or " " in value:
+        raise ValueError("has a space or a control character in it")
+    return value
+
+
+def _origin(value: str) -> str:
+    """Return an origin as browsers write it; `*` would let every site act for our users."""
+    origin = _url(value).lower().removesuffix("/")
+    if origin.partition("://")[2] != urlsplit(origin).netloc or "@" in origin:
+        raise ValueError("an origin is scheme, host and port only")
+    return origin
+
+
+def _key(value: SecretStr) -> SecretStr:
+    """Return a key that can be sent in a header: pasted ones have line breaks and ellipses."""
+    key = value.get_secret_value().strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("has a character in it that no key has")
+    return SecretStr(key)
+
+
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_comma_list)
+]
+URL = Annotated[str, AfterValidator(_url)]
+Key = Annotated[SecretStr, AfterValidator(_key)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -60,7 +103,7 @@ class Server(_Section):
 
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="a port from 1 to 65535, or 0 for any")
-    cors_origins: CommaList = Field(
+    cors_origins: Origins = Field(
         (), description="origins of other sites that may call, as https://host:port, by commas"
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="bytes of a request body, at most")
@@ -78,7 +121,9 @@ class Auth(_Section):
     """Who may use the chat."""
 
     mode: Annotated[tuple[Literal["anonymous"], ...], BeforeValidator(_comma_list)] = Field(
-        ("anonymous",), description="anonymous (a signed cookie for each browser, loopback only)"
+        ("anonymous",),
+        min_length=1,
+        description="anonymous (a signed cookie for each browser, loopback only)",
     )
 
 
@@ -92,12 +137,12 @@ class Models(_Section):
         | None
     ) = Field(None, description="which provider answers when more than one could")
     name: str | None = Field(None, min_length=1, description="the model, as its provider names it")
-    openai_api_key: SecretStr | None = Field(None, description="a key of OpenAI or of the base URL")
-    openai_base_url: str | None = Field(
-        None, pattern=r"^https?://", description="an OpenAI-compatible URL, such as http://host/v1"
+    openai_api_key: Key | None = Field(None, description="a key of OpenAI or of the base URL")
+    openai_base_url: URL | None = Field(
+        None, description="an OpenAI-compatible URL, such as http://host/v1"
     )
-    openrouter_api_key: SecretStr | None = Field(None, description="a key of OpenRouter")
-    gemini_api_key: SecretStr | None = Field(None, description="a key of the Gemini API")
+    openrouter_api_key: Key | None = Field(None, description="a key of OpenRouter")
+    gemini_api_key: Key | None = Field(None, description="a key of the Gemini API")
     ollama_host: str | None = Field(None, description="an Ollama server, such as 127.0.0.1:11434")
     gguf: Path | None = Field(None, description="a GGUF file for the embedded model")
     tour: bool = Field(True, description="whether the built-in tour can be chosen")
@@ -172,8 +217,7 @@ def load_settings(
     directory = Path.cwd() if directory is None else directory
     values: dict[str, tuple[object, str]] = {}
     values |= _read_file(file or directory / FILE_NAME, required=file is not None)
-    dotenv = {k: v for k, v in dotenv_values(directory / ".env").items() if v is not None}
-    values |= _read_names(dotenv, f"{directory / '.env'}: ")
+    values |= _read_names(_read_dotenv(directory / ".env"), f"{directory / '.env'}: ")
     values |= _read_names(environ, "environment variable ")
     values |= {k: (v, "command line") for k, v in (overrides or {}).items() if v is not None}
     settings = _build(values)
@@ -231,6 +275,13 @@ def _read_file(path: Path, *, required: bool) -> dict[str, tuple[object, str]]:
     return flat
 
 
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {k: v for k, v in dotenv_values(path).items() if v is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({_reason(error)})") from error
+
+
 def _read_names(environ: Mapping[str, str], where: str) -> dict[str, tuple[object, str]]:
     found: dict[str, tuple[object, str]] = {}
     for name, dotted in _known_names().items():
@@ -252,8 +303,9 @@ def _value_of(name: str, environ: Mapping[str, str], where: str) -> str | None:
         try:
             return Path(path).read_text(encoding="utf-8").strip() or None
         except (OSError, UnicodeDecodeError) as error:
+            # Not its name, which is a key when somebody mistook one for the other.
             raise SettingsError(
-                f"{where}{name}_FILE: {path} cannot be read ({_reason(error)})"
+                f"{where}{name}_FILE: the file that it names cannot be read ({_reason(error)})"
             ) from error
     return direct or None
 
@@ -287,7 +339,7 @@ def _check_exposure(settings: Settings) -> None:
     """Anonymous users on a reachable address would be strangers with an open bill."""
     if "anonymous" in settings.auth.mode and not is_loopback(settings.server.host):
         raise SettingsError(
-            f"server.host: {settings.server.host} can be reached from other machines, but "
+            f"server.host: {settings.server.host!r} can be reached from other machines, but "
             "auth.mode is 'anonymous', which this version allows on loopback only; "
             "set HOST=127.0.0.1"
         )

@@ -101,7 +101,7 @@ def runs(pid: int) -> bool:
 async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
     """Wait for something that happens by itself."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a process has no event
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -134,10 +134,25 @@ async def test_draining_lets_turns_finish_and_stops_the_late_ones() -> None:
     engine = TurnEngine()
     quick, endless = Work(3, 0.01), Work(100_000, 0.01)
     engine.start(("t", "u", "quick"), quick.events())
-    engine.start(("t", "u", "endless"), endless.events())
+    late = engine.start(("t", "u", "endless"), endless.events())
 
-    await engine.drain(0.2)
+    await engine.drain(0.2, b"goodbye")
 
     assert (quick.saved, endless.saved) == ("all", "partial")
+    assert [chunk async for chunk in late.read()][-1].endswith(b",goodbye")
     with pytest.raises(ShuttingDownError):
         engine.start(KEY, Work(1).events())
+
+
+async def test_a_drain_can_be_hurried() -> None:
+    """A second signal ends the grace at once; partial answers are saved all the same."""
+    engine = TurnEngine()
+    endless = Work(100_000, 0.01)
+    engine.start(KEY, endless.events())
+    await asyncio.sleep(0.02)
+    asyncio.get_running_loop().call_later(0.05, engine.hurry)
+
+    async with asyncio.timeout(5):
+        await engine.drain(60)
+
+    assert endless.saved == "partial"

@@ -186,3 +186,18 @@ def test_a_client_tool_call_carries_its_own_call_id(converter: EventConverter) -
 
     assert finished[-1]["item"]["call_id"] == "call_1"
     assert finished[-1]["item"]["id"].startswith("tool_call-")
+
+
+def test_events_do_not_change_after_they_were_made(converter: EventConverter) -> None:
+    """An event that waits for its reader still says what it said when it was made."""
+    added = Raw("response.output_item.added", item=Raw("reasoning", id=FAKE))
+    place = {"item_id": FAKE, "summary_index": 0}
+    deltas = [
+        Raw("response.reasoning_summary_text.delta", delta=word, **place) for word in ("a", "b")
+    ]
+    events = feed(converter, added, *deltas, *message("answer"))
+
+    opened, first, second = dump(events)[:3]
+    assert opened["item"]["workflow"]["tasks"] == []
+    assert first["update"]["task"]["content"] == "a"
+    assert second["update"]["task"]["content"] == "ab"

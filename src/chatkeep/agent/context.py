@@ -25,10 +25,6 @@ def _buffer() -> asyncio.Queue[ThreadStreamEvent | None]:
     return asyncio.Queue(_EVENT_BUFFER)
 
 
-def _nothing() -> Iterable[ThreadStreamEvent]:
-    return ()
-
-
 class TurnContext(AgentContext[RequestContext]):
     """The SDK's `AgentContext` on one bounded queue for the model's events and the tools'.
 
@@ -36,7 +32,7 @@ class TurnContext(AgentContext[RequestContext]):
     """
 
     _queue: asyncio.Queue[ThreadStreamEvent | None] = PrivateAttr(default_factory=_buffer)
-    _before_item: Callable[[], Iterable[ThreadStreamEvent]] = PrivateAttr(default=_nothing)
+    _before_item: Callable[[], Iterable[ThreadStreamEvent]] | None = PrivateAttr(default=None)
 
     def before_item(self, callback: Callable[[], Iterable[ThreadStreamEvent]]) -> None:
         """Have events of `callback` put in front of each item that a tool shows."""
@@ -44,7 +40,7 @@ class TurnContext(AgentContext[RequestContext]):
 
     async def stream(self, event: ThreadStreamEvent) -> None:
         """Show an event to the user."""
-        if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
+        if self._before_item and isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
             for earlier in self._before_item():
                 await self._queue.put(earlier)
         await self._queue.put(event)

@@ -50,7 +50,7 @@ class _Part:
     annotations: list[Annotation] = field(default_factory=list)
 
     def content(self) -> AssistantMessageContent:
-        return AssistantMessageContent(text="".join(self.pieces), annotations=self.annotations)
+        return AssistantMessageContent(text="".join(self.pieces), annotations=[*self.annotations])
 
 
 @dataclass(slots=True)
@@ -134,7 +134,8 @@ class EventConverter:
                 created_at=datetime.now(UTC),
                 workflow=Workflow(type="reasoning", tasks=[]),
             )
-            yield ThreadItemAddedEvent(item=self._thoughts)
+            # A copy: an event may wait for its reader while the item goes on changing.
+            yield ThreadItemAddedEvent(item=self._thoughts.model_copy(deep=True))
         elif event.item.type == "message":
             yield from self.end_thoughts()
             yield from self._message(event.item.id)[1]
@@ -241,11 +242,12 @@ class EventConverter:
         if index is None:
             index = self._thought_index[key] = len(tasks)
             tasks.append(ThoughtTask(content=event.delta))
-            added = WorkflowTaskAdded(task=tasks[index], task_index=index)
+            added = WorkflowTaskAdded(task=tasks[index].model_copy(), task_index=index)
             yield _updated(self._thoughts.id, added)
         elif isinstance(task := tasks[index], ThoughtTask):
             task.content += event.delta
-            yield _updated(self._thoughts.id, WorkflowTaskUpdated(task=task, task_index=index))
+            updated = WorkflowTaskUpdated(task=task.model_copy(), task_index=index)
+            yield _updated(self._thoughts.id, updated)
 
     def _note_call(self, raw: Any) -> None:
         if getattr(raw, "type", None) == "function_call":

@@ -19,6 +19,7 @@ from chatkeep.ports import Credentials, Identity
 
 TENANT = "local"
 _KEY_FILE = "session.key"
+_KEY_BYTES = 32
 _MAX_AGE = 400 * 24 * 3600  # seconds; browsers keep no cookie for longer
 
 
@@ -55,7 +56,7 @@ def load_key(data_dir: Path) -> bytes:
     """Return the signing key of this data directory, made at the first start.
 
     Raises:
-        SettingsError: The directory cannot be written.
+        SettingsError: The directory cannot be written, or the key is damaged.
     """
     path = data_dir / _KEY_FILE
     try:
@@ -64,13 +65,19 @@ def load_key(data_dir: Path) -> bytes:
         fresh = data_dir / f".{_KEY_FILE}.{secrets.token_hex(8)}"
         if not path.exists():
             fresh.touch(mode=0o600)
-            fresh.write_bytes(secrets.token_bytes(32))
+            fresh.write_bytes(secrets.token_bytes(_KEY_BYTES))
             with suppress(FileExistsError):
                 os.link(fresh, path)
             fresh.unlink()
-        return path.read_bytes()
+        key = path.read_bytes()
     except OSError as error:
         raise SettingsError(
             f"data_dir: {data_dir} cannot be written ({error.strerror}); "
             "set CHATKEEP_DATA_DIR to a directory of yours"
         ) from error
+    if len(key) < _KEY_BYTES:
+        # With an empty key anybody could sign.
+        raise SettingsError(
+            f"data_dir: {path} is damaged; restore it, or delete it and lose anonymous users"
+        )
+    return key

@@ -1,6 +1,7 @@
 """`chatkeep check`: the effective settings, and whether everything they name answers."""
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def _shown(value: object) -> str:
         return "********"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "(none)"
-    return "(not set)" if value is None else str(value)
+    # A URL may have a password in it.
+    return "(not set)" if value is None else re.sub(r"//[^/@]*@", "//********@", str(value))
 
 
 async def _probe(chatkeep: Chatkeep) -> int:

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 import structlog
@@ -44,11 +45,15 @@ def listen(settings: Settings) -> socket.socket:
     host, port = settings.server.host, settings.server.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
         raise SettingsError(
             f"server.port: cannot listen on {host} port {port} ({error.strerror}); "
@@ -85,6 +90,12 @@ class _Server(uvicorn.Server):
         host, port = self._listener.getsockname()[:2]
         click.echo(_banner(self._chatkeep, f"[{host}]" if ":" in host else host, port))
         sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop on the first signal; do not wait for answers any longer on the second."""
+        if self.should_exit:
+            self._chatkeep.engine.hurry()
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let answers finish while probes still get theirs, then close the connections."""

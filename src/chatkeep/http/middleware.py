@@ -3,10 +3,11 @@
 Plain ASGI, as `BaseHTTPMiddleware` gets between a stream and its client.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +20,7 @@ from chatkeep.loopback import is_loopback
 _log = structlog.get_logger("chatkeep.access")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
 _QUIET_PATHS = ("/livez", "/readyz", "/assets/")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -69,7 +71,7 @@ class RequestMiddleware:
             log(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
+                path=quote(scope["path"]),  # control characters would reach a terminal
                 status=int(status),
                 seconds=seconds,
                 request_id=request_id,
@@ -101,7 +103,7 @@ class OriginMiddleware:
                 return
             origin = headers.get("origin")
             if origin is not None and scope["method"] not in _SAFE_METHODS:
-                own = urlsplit(origin).netloc.lower() == host.lower()
+                own = host != "" and origin.lower().partition("://")[2] == host.lower()
                 if not own and origin.lower() not in self._origins:
                     await self._refuse(
                         "This site may not call; add its origin to CORS_ORIGINS.",
@@ -118,7 +120,6 @@ class OriginMiddleware:
 
 
 def _name(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """Return the name in a `Host` header, or nothing when it is not one."""
+    match = _HOST.fullmatch(host)
+    return match[1].lower() if match else ""

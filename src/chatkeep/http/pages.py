@@ -2,6 +2,7 @@
 
 import json
 import mimetypes
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from http import HTTPStatus
@@ -19,6 +20,7 @@ PAGE_POLICY = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 _CONFIG_MARK = "<!--chatkeep:config-->"
+_HASHED = re.compile(r"-[0-9a-f]{8,}\.")
 _FOR_EVER = "public, max-age=31536000, immutable"
 _BUILD_IT = "The front end has not been built; run 'make web' (a wheel contains it)."
 
@@ -62,15 +64,20 @@ class Assets:
             "Cache-Control": "no-cache",
             "Cross-Origin-Resource-Policy": "cross-origin",
         }
-        if request.headers.get("if-none-match") == tag:
+        known = request.headers.get("if-none-match", "").split(",")
+        # Weak, as nginx makes it when it compresses.
+        if any(one.strip().removeprefix("W/") in (tag, "*") for one in known):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
         return Response(body, headers=headers, media_type="text/javascript")
 
     def asset(self, name: str) -> Response:
-        """Return a file whose name contains its hash."""
+        """Return a file; one whose name contains its hash may be kept for ever."""
         body = self._files.get(name)
         if body is None:
             raise HTTPProblem(HTTPStatus.NOT_FOUND, "There is no such file.")
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        headers = {"Cache-Control": _FOR_EVER, "Cross-Origin-Resource-Policy": "cross-origin"}
+        headers = {
+            "Cache-Control": _FOR_EVER if _HASHED.search(name) else "no-cache",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+        }
         return Response(body, headers=headers, media_type=media_type)

@@ -28,6 +28,9 @@ _STATUS: dict[type[ChatkeepError], HTTPStatus] = {
 
 _RETRY_SECONDS = 5
 
+# Python 3.13 took over the names of RFC 9110; a `type` is the same in every version.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
 
 class HTTPProblem(Exception):  # noqa: N818 - a problem document, in the words of RFC 9457
     """A request that HTTP itself refuses."""
@@ -43,10 +46,11 @@ def problem(status: HTTPStatus, detail: str, request_id: str) -> Response:
 
     Its `type` is stable and names the kind of problem; `detail` says what to do.
     """
-    kind = status.phrase.lower().replace(" ", "-")
+    title = _TITLES.get(status, status.phrase)
+    kind = title.lower().replace(" ", "-")
     body = {
         "type": f"urn:chatkeep:problem:{kind}",
-        "title": status.phrase,
+        "title": title,
         "status": int(status),
         "detail": detail,
         "request_id": request_id,

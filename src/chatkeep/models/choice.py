@@ -60,13 +60,25 @@ def embedded_available(config: ModelsConfig) -> bool:
 
 
 def ollama_url(host: str | None) -> str:
-    """Return the base URL for an `OLLAMA_HOST`: `host`, `host:port` or a URL."""
-    host = host or "127.0.0.1"
-    parts = urlsplit(host if "://" in host else f"//{host}", scheme="http")
+    """Return the base URL for an `OLLAMA_HOST`: `host`, `host:port` or a URL.
+
+    Raises:
+        SettingsError: It is none of these.
+    """
+    host = (host or "").strip()
+    if host.count(":") > 1 and "[" not in host and "://" not in host:
+        host = f"[{host}]"  # a bare IPv6 address
+    try:
+        parts = urlsplit(host if "://" in host else f"//{host}", scheme="http")
+        port = parts.port or (443 if parts.scheme == "https" else OLLAMA_PORT)
+    except ValueError as error:
+        raise SettingsError(
+            "models.ollama_host: not an address; set OLLAMA_HOST to host, host:port or a URL"
+        ) from error
     # Servers read the same variable as the address to listen on; 0.0.0.0 is no place to call.
-    name = "127.0.0.1" if parts.hostname in (None, "0.0.0.0") else parts.hostname  # noqa: S104 - compared, not bound
+    name = "127.0.0.1" if parts.hostname in (None, "0.0.0.0", "::") else parts.hostname  # noqa: S104 - compared, not bound
     name = f"[{name}]" if ":" in name else name
-    return f"{parts.scheme}://{name}:{parts.port or OLLAMA_PORT}{parts.path.rstrip('/')}/v1"
+    return f"{parts.scheme}://{name}:{port}{parts.path.rstrip('/')}/v1"
 
 
 def _configured(config: ModelsConfig) -> dict[str, str]:

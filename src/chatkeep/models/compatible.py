@@ -13,7 +13,12 @@ from agents import Model, ModelResponse, OpenAIChatCompletionsModel, OpenAIRespo
 from agents.items import TResponseStreamEvent
 from openai import AsyncOpenAI
 
-from chatkeep.errors import ModelError
+from chatkeep.errors import (
+    ModelCredentialsError,
+    ModelError,
+    ModelRequestError,
+    ModelUnavailableError,
+)
 from chatkeep.models.errors import FOREIGN_ERRORS, translate
 from chatkeep.models.guard import CheckedStream, Deadlines, SurrogateJoiner, paced
 
@@ -23,6 +28,7 @@ an embedded server can be started and a model looked up at the first message."""
 
 type _Events = AsyncGenerator[TResponseStreamEvent]
 
+_OPERATORS_BUSINESS = (ModelCredentialsError, ModelRequestError, ModelUnavailableError)
 _TEXT_EVENTS = frozenset({"response.output_text.delta", "response.refusal.delta"})
 
 
@@ -51,6 +57,9 @@ class CompatibleModel(Model):
         try:
             async with asyncio.timeout(self._deadlines.total):
                 return await (await self._inner()).get_response(*args, **kwargs)
+        except ModelError as error:
+            self._hinted(error)
+            raise
         except FOREIGN_ERRORS as error:
             raise self._translate(error, started=False) from error
 
@@ -61,7 +70,8 @@ class CompatibleModel(Model):
         started = False
         surrogates = SurrogateJoiner()
         try:
-            inner = await self._inner()
+            async with asyncio.timeout(self._deadlines.first_token):
+                inner = await self._inner()
             # An async generator, whatever the SDK calls it: closing it closes the socket.
             stream = cast("_Events", inner.stream_response(*args, **kwargs))
             async with aclosing(stream) as events:
@@ -70,13 +80,19 @@ class CompatibleModel(Model):
                         started = True
                         cast("Any", event).delta = surrogates.feed(cast("Any", event).delta)
                     yield event
+        except ModelError as error:
+            self._hinted(error)
+            raise
         except FOREIGN_ERRORS as error:
             raise self._translate(error, started=started) from error
 
     def _translate(self, error: Exception, *, started: bool) -> ModelError:
-        translated = translate(error, started=started)
-        translated.hint = self._hint
-        return translated
+        return self._hinted(translate(error, started=started))
+
+    def _hinted(self, error: ModelError) -> ModelError:
+        if isinstance(error, _OPERATORS_BUSINESS):
+            error.hint = error.hint or self._hint
+        return error
 
     async def _inner(self) -> "_ChatCompletions | OpenAIResponsesModel":
         client, name = await self._prepare()

@@ -4,10 +4,9 @@ The answers of providers are not passed on: they may quote the prompt or a part 
 status, the kind and our own sentence are; the original is the `__cause__`, for debug logs.
 """
 
-import json
-
 import httpx2
 import openai
+from agents.exceptions import ModelBehaviorError
 
 from chatkeep.errors import (
     ModelCredentialsError,
@@ -24,13 +23,18 @@ FOREIGN_ERRORS = (
     httpx2.HTTPError,
     httpx2.StreamError,
     httpx2.InvalidURL,
-    json.JSONDecodeError,
-    UnicodeDecodeError,
     TimeoutError,
     ConnectionError,
+    # Neither SDK checks that JSON has the shape of the protocol: a proxy's page or an error object
+    # in place of an answer comes out as whatever the first access to it raises.
+    ModelBehaviorError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
 )
-"""What the openai client lets through when a provider misbehaves (failures of its transport and
-of its stream decoder come out raw)."""
+"""What the SDKs let through when a provider misbehaves (failures of the transport, of the stream
+decoder and of reading the answer come out raw)."""
 
 # The code of OpenAI and those who follow it, and the type that llama.cpp gives.
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
@@ -47,7 +51,7 @@ def translate(error: Exception, *, started: bool) -> ModelError:
         started: Whether text of the answer had arrived already.
     """
     match error:
-        case openai.BadRequestError() if _TOO_LONG & {error.code, error.type}:
+        case openai.BadRequestError() if _TOO_LONG & {str(error.code), str(error.type)}:
             return ModelRequestError(
                 "This conversation is too long for the model. Start a new one, or choose another."
             )

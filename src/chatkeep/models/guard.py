@@ -14,7 +14,7 @@ from typing import Any
 from openai import AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
-from chatkeep.errors import ModelInterruptedError
+from chatkeep.errors import ModelInterruptedError, ModelUnavailableError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_AT_END = re.compile("[\ud800-\udbff]\\Z")
@@ -73,6 +73,7 @@ class CheckedStream:
 
     Raises:
         ModelInterruptedError: The stream ended without a finish reason.
+        ModelUnavailableError: It ended without a chunk: what answers there is no provider.
     """
 
     def __init__(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
@@ -89,9 +90,11 @@ class CheckedStream:
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         """Yield the chunks."""
-        finished = False
+        begun = finished = False
         async for chunk in self._stream:
-            finished = finished or any(choice.finish_reason for choice in chunk.choices)
+            begun = True
+            # Null in some servers' last chunk, which brings the usage.
+            finished = finished or any(choice.finish_reason for choice in chunk.choices or ())
             yield chunk
         if not finished:
-            raise ModelInterruptedError
+            raise ModelInterruptedError if begun else ModelUnavailableError

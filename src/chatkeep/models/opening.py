@@ -91,7 +91,8 @@ def _open_url(
 
 def _suspects(provider: str, base_url: str, key_name: str | None) -> list[str]:
     """Return what an operator should look at when the provider fails."""
-    suspects = [f"the provider {provider} at {urlsplit(base_url).netloc}", "MODEL_NAME"]
+    place = urlsplit(base_url).netloc.rpartition("@")[2]  # without a password
+    suspects = [f"the provider {provider} at {place}", "MODEL_NAME"]
     return [*suspects, key_name] if key_name else suspects
 
 
@@ -152,12 +153,14 @@ def _client(base_url: str, key: str) -> AsyncOpenAI:
     timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
     # A proxy of the environment has no way to this machine.
     local = is_loopback(urlsplit(base_url).hostname or "")
-    return AsyncOpenAI(
-        base_url=base_url,
-        api_key=key,
-        max_retries=0,
-        http_client=DefaultAsyncHttpxClient(timeout=timeout, trust_env=not local),
-    )
+    try:
+        http_client = DefaultAsyncHttpxClient(timeout=timeout, trust_env=not local)
+    except (ImportError, ValueError) as error:
+        raise SettingsError(
+            "The proxy that ALL_PROXY or HTTPS_PROXY names cannot be used (only http:// and "
+            "https:// ones can); correct it, or set NO_PROXY=*"
+        ) from error
+    return AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, http_client=http_client)
 
 
 def _named(client: AsyncOpenAI, name: str | None) -> Prepare:
@@ -169,10 +172,11 @@ def _named(client: AsyncOpenAI, name: str | None) -> Prepare:
         if resolved is None:
             try:
                 listed = await client.models.list()
-                resolved = listed.data[0].id if listed.data else "default"
-            except (openai.NotFoundError, openai.APIResponseValidationError):
-                # A server with one model need not have a list, nor care for the name.
-                resolved = "default"
+                first = listed.data[0].id if listed.data else None
+            except (openai.NotFoundError, AttributeError, LookupError, TypeError, ValueError):
+                first = None  # no list, or another page in its place
+            # A server with one model need not have a list, nor care for the name.
+            resolved = first if isinstance(first, str) else "default"
         return client, resolved
 
     return prepare

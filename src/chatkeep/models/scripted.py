@@ -114,7 +114,7 @@ def echo(messages: Sequence[Message]) -> Iterable[Step]:
     """
     questions = [message.text for message in messages if message.role == "user"]
     newest = questions[-1] if questions else ""
-    directives = dict(re.findall(r"!(\w+)=?(\w*)", newest))
+    directives = dict(re.findall(r"!(\w+)=?([0-9]*)", newest))
     gap = 0.05 if "slow" in directives else 0.0
     if "fail" in directives:
         yield Fail(int(directives["fail"] or 500))

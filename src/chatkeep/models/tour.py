@@ -151,7 +151,7 @@ def _sections(markdown: str) -> Iterable[tuple[str, str]]:
 def _shorten(body: str) -> str:
     """Cut between paragraphs, and never inside a code block."""
     taken: list[str] = []
-    for paragraph in re.split(r"\n\n(?![^`]*```\n)", body):
+    for paragraph in re.split(r"\n\n(?![^`]*```(?:\n|\Z))", body):
         if taken and sum(map(len, taken)) + len(paragraph) > _MAX_SECTION:
             return "\n\n".join([*taken, "…"])
         taken.append(paragraph)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from chatkit.types import ChatKitReq, ErrorEvent, StreamingReq
+from chatkit.types import ChatKitReq, ErrorEvent
 from pydantic import TypeAdapter, ValidationError
 
-from chatkeep.errors import InvalidRequestError
+from chatkeep.errors import InvalidRequestError, ShuttingDownError
 
 _PREFIX, _SUFFIX = b"data: ", b"\n\n"
 _MAX_REASONS = 3
@@ -37,15 +37,6 @@ def thread_id_of(request: ChatKitReq) -> str | None:
     return getattr(request.params, "thread_id", None)
 
 
-def user_input_of(request: StreamingReq) -> Any:
-    """Return the user's message in a request that brings one, or None."""
-    return getattr(request.params, "input", None) if _brings_message(request) else None
-
-
-def _brings_message(request: StreamingReq) -> bool:
-    return request.type in ("threads.create", "threads.add_user_message")
-
-
 def sse_event(json: bytes) -> bytes:
     """Frame an event exactly as the SDK does."""
     return _PREFIX + json + _SUFFIX
@@ -55,6 +46,12 @@ def to_ndjson(chunk: bytes) -> bytes:
     """Return framed events as one JSON document a line (an event has no line breaks of its own)."""
     events = chunk.split(_SUFFIX)
     return b"".join(event.removeprefix(_PREFIX) + b"\n" for event in events if event)
+
+
+def farewell_event() -> bytes:
+    """Return the framed event for the readers of turns that a restart cuts short."""
+    event = error_event(str(ShuttingDownError()), allow_retry=True)
+    return sse_event(event.model_dump_json(exclude_none=True).encode())
 
 
 def error_event(message: str, *, allow_retry: bool) -> ErrorEvent:

@@ -61,9 +61,19 @@ def configure(format: Literal["console", "json"], level: str) -> None:
 
 def _name_only(record: logging.LogRecord) -> bool:
     """Log the type of an exception where a library logs the exception itself."""
-    if isinstance(record.msg, BaseException):
-        record.msg = type(record.msg).__name__
+    record.msg = _named(record.msg)
+    if isinstance(record.args, tuple):
+        record.args = tuple(map(_named, record.args))
+    elif record.args:
+        record.args = {key: _named(value) for key, value in record.args.items()}
+    if record.name == "asyncio":
+        # The lines below the first show the task, and in it the exception with its text.
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
     return True
+
+
+def _named(value: Any) -> Any:
+    return type(value).__name__ if isinstance(value, BaseException) else value
 
 
 def _where_it_was_raised(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -33,10 +33,13 @@ class Turn:
         self._producing = False
         self._cancelled = False
         self._ended = False
+        self._farewell = b""
         self.task = asyncio.create_task(self._produce(), name="turn")
 
-    def cancel(self) -> None:
+    def cancel(self, farewell: bytes = b"") -> None:
         """Stop the turn; its partial answer is saved. Does nothing when it has ended.
+
+        A reader that is still there gets `farewell` last.
 
         The events must learn of it as a cancellation where they wait, not as a closed generator
         where they yield: only then do they save what they have.
@@ -44,6 +47,7 @@ class Turn:
         if self._cancelled or self._ended:
             return
         self._cancelled = True
+        self._farewell = farewell
         if self._producing:
             self.task.cancel()
         else:
@@ -77,6 +81,7 @@ class Turn:
             # Only a cancelled turn can fail here: the events answer every other error themselves.
             _log.warning("a partial answer was not saved", error=type(error.__cause__).__name__)
         finally:
+            self._waiting.append(self._farewell)
             self._ended = True
             self._readable.set()
 
@@ -96,6 +101,7 @@ class TurnEngine:
     def __init__(self) -> None:
         self._running: dict[ThreadKey, Turn] = {}
         self._draining = False
+        self._hurried = asyncio.Event()
 
     def start(self, key: ThreadKey, events: AsyncGenerator[bytes]) -> Turn:
         """Start a turn for a thread.
@@ -112,17 +118,26 @@ class TurnEngine:
         turn.task.add_done_callback(lambda _: self._running.pop(key, None))
         return turn
 
-    async def drain(self, grace: float) -> None:
+    async def drain(self, grace: float, farewell: bytes = b"") -> None:
         """Take no new turns, let running ones finish for `grace` seconds, then stop them.
 
-        A stopped turn saves what it has.
+        A stopped turn saves what it has, and its reader gets `farewell`.
         """
         self._draining = True
-        if tasks := [turn.task for turn in self._running.values()]:
-            _log.info("waiting for running answers", turns=len(tasks), grace=grace)
-            await asyncio.wait(tasks, timeout=grace)
+        if running := [turn.task for turn in self._running.values()]:
+            _log.info("waiting for running answers", turns=len(running), grace=grace)
+            finished = asyncio.gather(*running, return_exceptions=True)
+            hurried = asyncio.create_task(self._hurried.wait())
+            await asyncio.wait(
+                [finished, hurried], timeout=grace, return_when=asyncio.FIRST_COMPLETED
+            )
+            hurried.cancel()
         if late := list(self._running.values()):
             _log.info("stopping running answers", turns=len(late))
             for turn in late:
-                turn.cancel()
+                turn.cancel(farewell)
             await asyncio.wait([turn.task for turn in late], timeout=_SAVE_SECONDS)
+
+    def hurry(self) -> None:
+        """End the grace of a drain now."""
+        self._hurried.set()

@@ -1,0 +1,64 @@
+"""The models that a user may choose from."""
+
+import pytest
+
+from chatkeep.models import Catalog, ModelEntry
+from chatkeep.models.scripted import ScriptedModel, echo
+
+
+def entry(id: str) -> ModelEntry:
+    """A model with this id."""
+    return ModelEntry(id, id.upper(), "", ScriptedModel(id, echo))
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """Two models, `a` first."""
+    return Catalog([entry("a"), entry("b")])
+
+
+def test_the_first_is_the_default(catalog: Catalog) -> None:
+    """Order is kept."""
+    assert [found.id for found in catalog.entries] == ["a", "b"]
+    assert catalog.default.id == "a"
+
+
+def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
+    """No choice is the default; what is not offered is not found, whatever its case."""
+    assert catalog.find("b") is catalog.entries[1]
+    assert catalog.find(None) is catalog.default
+    assert [catalog.find(id) for id in ("c", "", "A", "b ")] == [None] * 4
+
+
+def test_an_agents_own_name_gets_a_model(catalog: Catalog) -> None:
+    """For the SDK a name that is not ours means the default; it never reaches OpenAI."""
+    assert catalog.get_model("b") is catalog.entries[1].model
+    assert catalog.get_model("gpt-4o") is catalog.default.model
+    assert catalog.get_model(None) is catalog.default.model
+
+
+def test_entries_cannot_be_changed_from_outside(catalog: Catalog) -> None:
+    """The list is the caller's."""
+    catalog.entries.clear()
+    assert len(catalog.entries) == 2
+
+
+async def test_closing_calls_each_closer_once() -> None:
+    """In reverse order of opening; closing again does nothing."""
+    called: list[str] = []
+
+    async def first() -> None:
+        called.append("first")
+
+    async def second() -> None:
+        called.append("second")
+
+    catalog = Catalog([entry("a")], [first, second])
+    await catalog.aclose()
+    await catalog.aclose()
+    assert called == ["second", "first"]
+
+
+async def test_a_model_that_needs_nothing_is_always_there(catalog: Catalog) -> None:
+    """The default probe succeeds."""
+    await catalog.default.probe()

@@ -1,0 +1,262 @@
+"""What we override in the SDKs and rely on, so that a new version cannot move it unnoticed.
+
+Before a pin moves: read the SDK's changes to every name here, then run everything.
+"""
+
+import inspect
+from importlib.metadata import requires, version
+from typing import Any, get_args
+
+import agents
+import chatkit.agents
+import chatkit.server
+import chatkit.store
+import pytest
+from agents import Model, OpenAIChatCompletionsModel, OpenAIResponsesModel, RunResultStreaming
+from chatkit.agents import AgentContext, ThreadItemConverter
+from chatkit.server import ChatKitServer
+from chatkit.store import Store, StoreItemType
+from chatkit.types import ChatKitReq, is_streaming_req
+from packaging.requirements import Requirement
+
+from chatkeep.agent.context import TurnContext
+from chatkeep.agent.convert import ItemConverter
+from chatkeep.models.compatible import CompatibleModel, _ChatCompletions
+from chatkeep.models.scripted import ScriptedModel
+from chatkeep.protocol.server import ChatkeepServer
+
+PINS = {"openai-chatkit": "1.6.5", "openai-agents": "0.24.0"}
+
+
+@pytest.mark.parametrize(("package", "pinned"), PINS.items())
+def test_the_installed_versions_are_the_tested_pair(package: str, pinned: str) -> None:
+    """Both are pinned exactly, and what is installed is what is pinned."""
+    wanted = [Requirement(line) for line in requires("chatkeep") or []]
+    (found,) = [requirement for requirement in wanted if requirement.name == package]
+    assert str(found.specifier) == f"=={pinned}"
+    assert version(package) == pinned
+
+
+def parameters(function: Any) -> list[str]:
+    """The names of a function's parameters, without `self`."""
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+COROUTINE, GENERATOR, PLAIN = "coroutine", "async generator", "plain"
+
+SERVER = {
+    # What we override, and what calls it there.
+    "respond": (["thread", "input_user_message", "context"], PLAIN),
+    "add_feedback": (["thread_id", "item_ids", "feedback", "context"], COROUTINE),
+    "handle_stream_cancelled": (["thread", "pending_items", "context"], COROUTINE),
+    "_process_non_streaming": (["request", "context"], COROUTINE),
+    "_load_full_thread": (["thread_id", "context"], COROUTINE),
+    "_build_user_message_item": (["input", "thread", "context"], COROUTINE),
+    # What we call.
+    "_process_events": (["thread", "context", "stream"], GENERATOR),
+    "_process_streaming_impl": (["request", "context"], GENERATOR),
+    "_to_thread_response": (["thread"], PLAIN),
+    "_serialize": (["obj"], PLAIN),
+}
+
+
+def kind_of(function: Any) -> str:
+    """How a function runs."""
+    if inspect.isasyncgenfunction(function):
+        return GENERATOR
+    return COROUTINE if inspect.iscoroutinefunction(function) else PLAIN
+
+
+@pytest.mark.parametrize("name", SERVER)
+def test_methods_of_the_server(name: str) -> None:
+    """A method of `ChatKitServer` has the parameters and the kind we rely on."""
+    method = getattr(ChatKitServer, name)
+    assert (parameters(method), kind_of(method)) == SERVER[name]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (ChatkeepServer, ChatKitServer),
+        (TurnContext, AgentContext),
+        (ItemConverter, ThreadItemConverter),
+    ],
+)
+def test_an_override_takes_what_the_sdk_passes(ours: type, theirs: type) -> None:
+    """Every method that we override still exists in the SDK, with the same parameters."""
+    overridden = [
+        name
+        for name, value in vars(ours).items()
+        if inspect.isfunction(value) and not name.startswith("__") and hasattr(theirs, name)
+    ]
+    assert overridden
+    for name in overridden:
+        assert parameters(getattr(ours, name)) == parameters(getattr(theirs, name)), name
+
+
+def test_no_new_method_of_ours_hides_one_of_the_sdk() -> None:
+    """The private names of our server that the SDK has too are those we mean to override."""
+    common = {n for n in vars(ChatkeepServer) if n.startswith("_") and n in vars(ChatKitServer)}
+    assert {name for name in common if inspect.isfunction(vars(ChatkeepServer)[name])} == {
+        "_process_non_streaming",
+        "_load_full_thread",
+        "_build_user_message_item",
+    }
+
+
+def test_names_of_the_server_module() -> None:
+    """The size of the SDK's pages, and the function that streams widgets."""
+    assert chatkit.server.DEFAULT_PAGE_SIZE == 20
+    assert parameters(chatkit.server.stream_widget) == [
+        "thread",
+        "widget",
+        "copy_text",
+        "generate_id",
+    ]
+    assert inspect.isasyncgenfunction(chatkit.server.stream_widget)
+
+
+def test_the_sdk_calls_what_we_override() -> None:
+    """Our overrides are reached: the SDK's own code names them."""
+    source = inspect.getsource(ChatKitServer)
+    for name in ("_load_full_thread", "_build_user_message_item", "handle_stream_cancelled"):
+        assert f"self.{name}(" in source
+
+
+def test_the_context_of_an_agent() -> None:
+    """`AgentContext` has the fields that a turn fills and reads."""
+    expected = {"thread", "store", "request_context", "client_tool_call", "workflow_item"}
+    assert expected <= set(AgentContext.model_fields)
+    assert parameters(AgentContext.generate_id) == ["type", "thread"]
+    assert set(chatkit.agents.ClientToolCall.model_fields) == {"name", "arguments"}
+
+
+def test_the_converter_has_a_method_for_each_kind() -> None:
+    """A kind of item that the SDK converts in a new method needs a decision of ours."""
+    methods = {n for n, v in vars(ThreadItemConverter).items() if inspect.isfunction(v)}
+    assert methods == {
+        "_thread_item_to_input_item",
+        "assistant_message_to_input",
+        "attachment_to_message_content",
+        "client_tool_call_to_input",
+        "end_of_turn_to_input",
+        "generated_image_to_input",
+        "hidden_context_to_input",
+        "sdk_hidden_context_to_input",
+        "structured_input_to_input",
+        "tag_to_message_content",
+        "task_to_input",
+        "to_agent_input",
+        "user_message_to_input",
+        "widget_to_input",
+        "workflow_to_input",
+    }
+    entry = ThreadItemConverter._thread_item_to_input_item
+    assert parameters(entry) == ["item", "is_last_message"]
+    assert kind_of(entry) == COROUTINE
+
+
+def test_the_store_of_the_sdk() -> None:
+    """A new abstract method of the SDK's store would make ours abstract, too."""
+    assert {
+        "add_thread_item",
+        "delete_attachment",
+        "delete_thread",
+        "delete_thread_item",
+        "load_attachment",
+        "load_item",
+        "load_thread",
+        "load_thread_items",
+        "load_threads",
+        "save_attachment",
+        "save_item",
+        "save_thread",
+    } == Store.__abstractmethods__
+    assert parameters(Store.generate_thread_id) == ["context"]
+    assert parameters(Store.generate_item_id) == ["item_type", "thread", "context"]
+    assert set(get_args(StoreItemType)) == {
+        "thread",
+        "message",
+        "tool_call",
+        "task",
+        "workflow",
+        "attachment",
+        "sdk_hidden_context",
+    }
+
+
+def test_the_requests_of_the_protocol() -> None:
+    """A new request needs a place in the pre-flight."""
+    members = get_args(get_args(ChatKitReq)[0])
+    assert {get_args(member.model_fields["type"].annotation)[0] for member in members} == {
+        "attachments.create",
+        "attachments.delete",
+        "input.transcribe",
+        "items.feedback",
+        "items.list",
+        "threads.add_client_tool_output",
+        "threads.add_structured_input",
+        "threads.add_user_message",
+        "threads.create",
+        "threads.custom_action",
+        "threads.delete",
+        "threads.get_by_id",
+        "threads.list",
+        "threads.retry_after_item",
+        "threads.sync_custom_action",
+        "threads.update",
+    }
+    assert parameters(is_streaming_req) == ["request"]
+
+
+def test_where_the_raw_stream_is_reached() -> None:
+    """`_fetch_response` is awaited with `stream` by name, and returns a pair when it is true."""
+    fetch = OpenAIChatCompletionsModel._fetch_response
+    assert kind_of(fetch) == COROUTINE
+    assert parameters(fetch)[-2:] == ["stream", "prompt"]
+    source = inspect.getsource(OpenAIChatCompletionsModel.stream_response)
+    assert "response, stream = await self._fetch_response(" in source
+    assert "stream=True" in source
+    assert _ChatCompletions._fetch_response is not fetch
+
+
+@pytest.mark.parametrize("name", ["get_response", "stream_response"])
+def test_the_interface_of_models(name: str) -> None:
+    """Our models take what the SDK's runner passes."""
+    expected = [
+        "system_instructions",
+        "input",
+        "model_settings",
+        "tools",
+        "output_schema",
+        "handoffs",
+        "tracing",
+        "previous_response_id",
+        "conversation_id",
+        "prompt",
+    ]
+    theirs = (Model, OpenAIChatCompletionsModel, OpenAIResponsesModel)
+    assert [parameters(getattr(model, name))[:10] for model in theirs] == [expected] * 3
+    assert parameters(getattr(ScriptedModel, name)) == expected
+    assert parameters(getattr(CompatibleModel, name)) == ["args", "kwargs"]
+
+
+def test_the_streamed_run() -> None:
+    """A run can be cancelled, and its task waited for."""
+    assert "run_loop_task" in {
+        field.name for field in RunResultStreaming.__dataclass_fields__.values()
+    }
+    assert "mode" in parameters(RunResultStreaming.cancel)
+    assert parameters(RunResultStreaming.stream_events) == []
+    wanted = {"context", "max_turns", "run_config"}
+    assert wanted <= set(parameters(agents.Runner.run_streamed))
+    fields = {"model", "model_settings", "model_provider", "tracing_disabled"}
+    assert fields <= {field.name for field in agents.RunConfig.__dataclass_fields__.values()}
+
+
+def test_what_the_sdk_logs_of_conversations_is_nothing() -> None:
+    """By default the Agents SDK logs neither model nor tool data, not even of failures."""
+    from agents import _debug  # noqa: PLC0415 - private, so looked up where it is needed
+
+    assert _debug.DONT_LOG_MODEL_DATA
+    assert _debug.DONT_LOG_TOOL_DATA
