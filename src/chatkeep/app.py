@@ -39,6 +39,12 @@ INSTRUCTIONS = (
     "say so when you do not know. Use Markdown where it helps."
 )
 
+_PAGE: dict[str, Any] = {
+    "version": __version__,
+    "greeting": "What can I help you with?",
+    "placeholder": "Message",
+}
+
 
 class Chatkeep:
     """A ChatKit back end and front end as an ASGI application.
@@ -77,7 +83,7 @@ class Chatkeep:
             authenticators=authenticators,
             max_body_bytes=settings.server.max_body_bytes,
         )
-        assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog))
+        assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))
         self._opening = asyncio.Lock()
         self._opened = False
         self._app = _build_app(self, endpoint, assets, authenticators)
@@ -218,8 +224,11 @@ def _models_config(settings: Settings) -> ModelsConfig:
     )
 
 
-def _page_config(catalog: Catalog) -> dict[str, Any]:
+def _page_config(catalog: Catalog, agent: Agent[Any] | None) -> dict[str, Any]:
     """Return what the chat page needs to know."""
+    if agent is not None and agent.model is not None:
+        # The agent brings its model: there is nothing to choose, and nothing to excuse.
+        return _PAGE | {"models": [], "prompts": [], "disclaimer": None}
     default = catalog.default
     disclaimers = {
         "embedded": "You are talking to a **small local model that is often wrong**. "
@@ -228,8 +237,7 @@ def _page_config(catalog: Catalog) -> dict[str, Any]:
         "Ask it how to connect a real model.",
         "scripted": "You are talking to a **script**, not to a language model.",
     }
-    return {
-        "version": __version__,
+    return _PAGE | {
         "models": [
             {
                 "id": entry.id,
@@ -239,14 +247,14 @@ def _page_config(catalog: Catalog) -> dict[str, Any]:
             }
             for entry in catalog.entries
         ],
-        "greeting": "What can I help you with?",
-        "prompts": [
+        "prompts": []
+        if agent
+        else [
             {"label": "What is Chatkeep?", "prompt": "What is Chatkeep?"},
             {"label": "Connect a model", "prompt": "How do I connect a real model?"},
             {"label": "Show me formatting", "prompt": "Show me formatting in Markdown."},
         ],
         "disclaimer": disclaimers.get(default.id),
-        "placeholder": "Message",
     }
 
 

@@ -135,7 +135,7 @@ class Models(_Section):
             "openai", "openrouter", "gemini", "ollama", "compatible", "embedded", "tour", "scripted"
         ]
         | None
-    ) = Field(None, description="which provider answers when more than one could")
+    ) = Field(None, description="one of these names, when more than one could answer")
     name: str | None = Field(None, min_length=1, description="the model, as its provider names it")
     openai_api_key: Key | None = Field(None, description="a key of OpenAI or of the base URL")
     openai_base_url: URL | None = Field(

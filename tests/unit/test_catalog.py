@@ -27,7 +27,7 @@ def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
     """No choice is the default; what is not offered is not found, whatever its case."""
     assert catalog.find("b") is catalog.entries[1]
     assert catalog.find(None) is catalog.default
-    assert [catalog.find(id) for id in ("c", "", "A", "b ")] == [None] * 4
+    assert [catalog.find(name) for name in ("c", "", "A", "b ")] == [None] * 4
 
 
 def test_an_agents_own_name_gets_a_model(catalog: Catalog) -> None:

@@ -74,7 +74,7 @@ def test_a_named_provider_needs_its_key(provider: str) -> None:
 
 def test_compatible_needs_a_url() -> None:
     """A provider without an address of its own must be given one."""
-    with pytest.raises(SettingsError, match="compatible needs a URL; set OPENAI_BASE_URL$"):
+    with pytest.raises(SettingsError, match=r"compatible needs a URL; set OPENAI_BASE_URL$"):
         choose_provider(config(provider="compatible", keys=with_keys("openai")))
 
 

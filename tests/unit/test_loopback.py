@@ -39,7 +39,7 @@ def test_this_machine_only(host: str) -> None:
         "*",
         "::ffff:192.168.0.1",
         "127.00.0.1",
-        "１２７.0.0.1",
+        "\uff11\uff12\uff17.0.0.1",
     ],
 )
 def test_everything_else(host: str) -> None:

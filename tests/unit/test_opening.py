@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from chatkeep.errors import (
 )
 from chatkeep.models import Catalog, ModelEntry, ModelsConfig, choice, open_models
 from chatkeep.models.guard import Deadlines
-from chatkeep.models.scripted import Fail, Message, Pause, Step, Text
+from chatkeep.models.scripted import Fail, Pause, Text
 from chatkeep.testing.provider import MODEL, ScriptedProvider
 
 SECRET = "sk-very-secret-4711"
@@ -107,6 +107,21 @@ async def canned() -> AsyncIterator[StartCanned]:
     for server in servers:
         server.close()
         await server.wait_closed()
+
+
+@pytest_asyncio.fixture
+async def silent() -> AsyncIterator[str]:
+    """A server that takes connections and never says a word."""
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    server.close()
+    server.close_clients()
+    await server.wait_closed()
 
 
 def response(body: str | bytes, kind: str = "application/json", status: str = "200 OK") -> bytes:
@@ -223,20 +238,11 @@ async def test_a_server_without_a_list_gets_the_name_default(
     assert events[0].response.model == "default"
 
 
-async def test_a_list_that_never_comes_is_a_timeout(canned: StartCanned, opened: Any) -> None:
+async def test_a_list_that_never_comes_is_a_timeout(silent: str, opened: Any) -> None:
     """Looking the model up counts as waiting for the first token."""
-
-    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1)
-        writer.close()
-
-    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        entry = opened(f"http://127.0.0.1:{port}/v1", name=None, deadlines=QUICK)
-        async with asyncio.timeout(0.8):
-            with pytest.raises(ModelTimeoutError):
-                await ask(entry)
-    del canned
+    async with asyncio.timeout(1):
+        with pytest.raises(ModelTimeoutError):
+            await ask(opened(silent, name=None, deadlines=QUICK))
 
 
 async def test_the_key_is_sent_to_the_url(opened: Any) -> None:
@@ -427,28 +433,18 @@ async def test_silence_between_tokens_is_a_timeout(provider: ScriptedProvider, o
 
 async def test_an_endless_answer_is_a_timeout(provider: ScriptedProvider, opened: Any) -> None:
     """Tokens in time do not extend the total."""
-
-    def endless(_: Sequence[Message]) -> Iterable[Step]:
-        while True:
-            yield Text(" more", gap=0.02)
-
-    provider.script = endless
+    provider.script = lambda _: [Text(" more" * 500, gap=0.02)]
     entry = opened(provider.base_url, deadlines=Deadlines(1, 1, 0.2))
     async with asyncio.timeout(1):
         with pytest.raises(ModelTimeoutError):
             await ask(entry)
 
 
-async def test_a_whole_answer_has_a_deadline(provider: ScriptedProvider, opened: Any) -> None:
+async def test_a_whole_answer_has_a_deadline(silent: str, opened: Any) -> None:
     """A call that is not streamed ends within the total."""
-    provider.script = lambda _: iter([Pause(60)])
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        entry = opened(f"http://127.0.0.1:{port}/v1", deadlines=Deadlines(1, 1, 0.15))
-        async with asyncio.timeout(1):
-            with pytest.raises(ModelTimeoutError):
-                await whole(entry)
-        server.close_clients()
+    async with asyncio.timeout(1):
+        with pytest.raises(ModelTimeoutError):
+            await whole(opened(silent, deadlines=Deadlines(5, 5, 0.15)))
 
 
 async def test_a_consumer_that_leaves_closes_the_socket(

@@ -43,7 +43,7 @@ async def play(*steps: Step, heard: list[Any] | None = None) -> list[Any]:
         prompt=None,
     )
     async for event in stream:
-        events.append(event)
+        events.append(event)  # noqa: PERF401 - kept when the script fails
     return events
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -90,6 +93,18 @@ class _Server(uvicorn.Server):
         host, port = self._listener.getsockname()[:2]
         click.echo(_banner(self._chatkeep, f"[{host}]" if ":" in host else host, port))
         sys.stdout.flush()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals in the loop; uvicorn would raise them again before we have closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop on the first signal; do not wait for answers any longer on the second."""

@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatkeep.http.problems import HTTPProblem, problem_of
 from chatkeep.ids import new_id
-from chatkeep.loopback import is_loopback
+from chatkeep.loopback import is_loopback, is_other_machine
 
 _log = structlog.get_logger("chatkeep.access")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
-_QUIET_PATHS = ("/livez", "/readyz", "/assets/")
+_QUIET_PATHS = ("/livez", "/readyz", "/health", "/assets/")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _SECURITY_HEADERS = {
@@ -96,7 +96,7 @@ class OriginMiddleware:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             host = headers.get("host", "")
-            if self._loopback_only and not is_loopback(_name(host)):
+            if self._loopback_only and not _from_here(scope, host):
                 await self._refuse(
                     "This server answers to localhost and 127.0.0.1 only.", scope, receive, send
                 )
@@ -117,6 +117,12 @@ class OriginMiddleware:
     async def _refuse(self, detail: str, scope: Scope, receive: Receive, send: Send) -> None:
         error = HTTPProblem(HTTPStatus.FORBIDDEN, detail)
         await problem_of(error, scope["state"]["request_id"])(scope, receive, send)
+
+
+def _from_here(scope: Scope, host: str) -> bool:
+    """Whether both ends are this machine, however the application was made to listen."""
+    client = scope.get("client")
+    return is_loopback(_name(host)) and not (client and is_other_machine(client[0]))
 
 
 def _name(host: str) -> str:

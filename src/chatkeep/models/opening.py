@@ -36,18 +36,19 @@ def open_models(config: ModelsConfig) -> Catalog:
         SettingsError: The configuration does not name one provider, or it lacks something.
     """
     provider = choose_provider(config)
+    guide = Tour(documentation())
     tour = ModelEntry(
         id="tour",
         label="Tour",
         description="A built-in guide: quotes Chatkeep's documentation, no language model",
-        model=ScriptedModel("tour", Tour(documentation())),
+        model=ScriptedModel("tour", guide),
     )
     if provider == "tour":
-        return Catalog([tour])
+        return Catalog([tour], [guide.aclose])
     entry, closers = _open_provider(provider, config)
     if config.context_tokens is not None:
         entry = replace(entry, context_tokens=config.context_tokens)
-    return Catalog([entry, tour] if config.tour else [entry], closers)
+    return Catalog([entry, tour] if config.tour else [entry], [*closers, guide.aclose])
 
 
 def _open_provider(provider: str, config: ModelsConfig) -> tuple[ModelEntry, list[Closer]]:
@@ -72,7 +73,8 @@ def _open_url(
     # Servers without keys ignore the header; the client insists on sending one.
     client = _client(base_url, config.keys.get(key_name or "", "none"))
     named = config.name or profile.default_model
-    hint = f"Check {' and '.join(_suspects(provider, base_url, key_name))}."
+    key_names = [key_name] if key_name and key_name in config.keys else []
+    hint = _hint(provider, base_url, ["MODEL_NAME", *key_names])
     prepare = _named(client, named)
     model = CompatibleModel(
         prepare, config.deadlines, responses_api=profile.responses_api, hint=hint
@@ -89,11 +91,10 @@ def _open_url(
     return entry, [client.close]
 
 
-def _suspects(provider: str, base_url: str, key_name: str | None) -> list[str]:
+def _hint(provider: str, base_url: str, names: list[str]) -> str:
     """Return what an operator should look at when the provider fails."""
     place = urlsplit(base_url).netloc.rpartition("@")[2]  # without a password
-    suspects = [f"the provider {provider} at {place}", "MODEL_NAME"]
-    return [*suspects, key_name] if key_name else suspects
+    return f"Check that {provider} answers at {place}, and {' and '.join(names)}."
 
 
 async def _probe(client: AsyncOpenAI, hint: str) -> None:

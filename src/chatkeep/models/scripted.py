@@ -321,11 +321,12 @@ class _Player:
             index=len(part.text),
         )
         part.annotations.append(note)
+        # The event has classes of its own for the same thing.
+        place = self._place(message) | {"annotation": note.model_dump()}
         return ResponseOutputTextAnnotationAddedEvent(
             type="response.output_text.annotation.added",
-            annotation=note,
             annotation_index=len(part.annotations) - 1,
-            **self._place(message),
+            **place,
         )
 
     def _close(self) -> Iterable[TResponseStreamEvent]:

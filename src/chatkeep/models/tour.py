@@ -97,6 +97,12 @@ class Tour:
         else:
             yield Text(_NOTHING_FOUND, _WORD_GAP)
 
+    async def aclose(self) -> None:
+        """Let the index go. Idempotent; the next question builds it anew."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
     def _quote(self, found: list[tuple[str, str, str]]) -> Iterable[Step]:
         titles = ", ".join(f"“{title}”" for _, title, _ in found)
         yield Thought(f"Looked through the documentation and found {titles}.")

@@ -113,7 +113,7 @@ def fetch(data_dir: Path) -> Path:
         verify(weights)
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(target.parent)
         # Beside the target: only within one file system is moving a file atomic.
         with TemporaryDirectory(prefix=".fetch-", dir=target.parent) as name:
             directory = Path(name)
@@ -126,6 +126,12 @@ def fetch(data_dir: Path) -> Path:
         raise SettingsError(f"{target}: cannot be written ({error.strerror})") from error
     verify(weights)
     return target
+
+
+def _make_private(models: Path) -> None:
+    """Make the folder in the data directory, and that one too, for nobody else to read."""
+    models.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    models.mkdir(mode=0o700, exist_ok=True)
 
 
 def _check_magic(path: Path) -> None:
@@ -157,7 +163,7 @@ def _read_checked(path: Path) -> dict[str, Any]:
 def _write_checked(path: Path, past: dict[str, Any]) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path.parent)
         temporary.write_text(json.dumps(past), encoding="utf-8")
         temporary.replace(path)
 

@@ -5,7 +5,6 @@ Whatever passes here can still fail later (another tab may delete the thread in 
 stream ends with an error event.
 """
 
-from chatkit.store import AttachmentStore
 from chatkit.types import (
     ChatKitReq,
     ClientToolCallItem,
@@ -34,22 +33,19 @@ from chatkeep.protocol.wire import thread_id_of
 MAX_PAGE = 100
 """Rows of a page, at most; a larger `limit` gets this many."""
 
-_OFFERED_LATER = ("attachments.create", "input.transcribe")
-_DOING = {"attachments.create": "take attachments", "input.transcribe": "transcribe speech"}
+_NOT_OFFERED = {
+    "attachments.create": "This server does not take attachments.",
+    "attachments.delete": "This server does not take attachments.",
+    "input.transcribe": "This server does not transcribe speech.",
+}
 
 
 class Preflight:
     """Checks requests against what is stored and what is allowed."""
 
-    def __init__(
-        self,
-        store: Store,
-        catalog: Catalog,
-        attachment_store: AttachmentStore[RequestContext] | None = None,
-    ) -> None:
+    def __init__(self, store: Store, catalog: Catalog) -> None:
         self._store = store
         self._catalog = catalog
-        self._attachment_store = attachment_store
 
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
         """Return when the request can be served; clamp the size of a page.
@@ -60,8 +56,8 @@ class Preflight:
             InvalidRequestError: It asks for a model or page that cannot be.
             UnsupportedError: This server has nothing that could answer it.
         """
-        if request.type in _OFFERED_LATER and self._attachment_store is None:
-            raise UnsupportedError(f"This server does not {_DOING[request.type]}.")
+        if reason := _NOT_OFFERED.get(request.type):
+            raise UnsupportedError(reason)
         if isinstance(request, ThreadsListReq | ItemsListReq):
             _clamp(request)
         if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):

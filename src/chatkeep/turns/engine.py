@@ -126,12 +126,13 @@ class TurnEngine:
         self._draining = True
         if running := [turn.task for turn in self._running.values()]:
             _log.info("waiting for running answers", turns=len(running), grace=grace)
-            finished = asyncio.gather(*running, return_exceptions=True)
-            hurried = asyncio.create_task(self._hurried.wait())
-            await asyncio.wait(
-                [finished, hurried], timeout=grace, return_when=asyncio.FIRST_COMPLETED
-            )
-            hurried.cancel()
+            watchers: list[asyncio.Task[object]] = [
+                asyncio.create_task(asyncio.wait(running)),
+                asyncio.create_task(self._hurried.wait()),
+            ]
+            await asyncio.wait(watchers, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+            for watcher in watchers:
+                watcher.cancel()
         if late := list(self._running.values()):
             _log.info("stopping running answers", turns=len(late))
             for turn in late:

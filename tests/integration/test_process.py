@@ -1,0 +1,111 @@
+"""The server as a process: signals, kills, and what is left."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from chatkeep.models.scripted import Text
+from chatkeep.testing.client import ChatKitClient, user_input
+from chatkeep.testing.provider import ScriptedProvider
+
+
+class Process:
+    """`chatkeep serve` on a port of its own."""
+
+    def __init__(self, directory: Path, **environment: str) -> None:
+        self._directory = directory
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
+        self.url = ""
+
+    async def start(self) -> None:
+        """Start and wait until it says where it is."""
+        with (self._directory / "server.log").open("a") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "chatkeep", "serve", "--port", "0"),
+                cwd=self._directory,
+                env=self._environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        assert self.process.stdout
+        async with asyncio.timeout(60):
+            while not (found := re.search(rb"http://\S+", await self.process.stdout.readuntil())):
+                pass
+        self.url = found.group().decode()
+
+    async def end(self, with_signal: int) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(with_signal)
+        async with asyncio.timeout(20):
+            return await self.process.wait()
+
+
+@pytest_asyncio.fixture
+async def process(provider: ScriptedProvider, tmp_path: Path) -> AsyncIterator[Process]:
+    """A server in front of the scripted provider."""
+    running = Process(
+        tmp_path,
+        OPENAI_BASE_URL=provider.base_url,
+        CHATKEEP_MODELS_TITLES="words",
+        CHATKEEP_SHUTDOWN_GRACE="0.5",
+    )
+    await running.start()
+    yield running
+    await running.end(signal.SIGKILL)
+
+
+async def test_a_killed_server_has_lost_nothing_that_was_acknowledged(process: Process) -> None:
+    """After `kill -9` every message whose event the client saw is there, once."""
+    async with ChatKitClient(process.url) as client:
+        answer = await client.say("one")
+        await client.say("two", answer.thread_id)
+        before = await client.texts(answer.thread_id)
+        events = client.stream(
+            "threads.add_user_message",
+            thread_id=answer.thread_id,
+            input=user_input("three !slow and more words to wait for"),
+        )
+        await anext(events)
+        assert await process.end(signal.SIGKILL) == -signal.SIGKILL
+        await events.aclose()
+        cookies = client.http.cookies
+
+    await process.start()
+    async with ChatKitClient(process.url) as client:
+        client.http.cookies.update(cookies)
+        after = await client.texts(answer.thread_id)
+        again = await client.say("four", answer.thread_id)
+
+    assert after[:4] == before
+    assert [text for kind, text in after if kind == "user_message"][2].startswith("three")
+    assert "message 4 of this conversation" in again.text
+
+
+async def test_sigterm_lets_the_stream_end_with_an_event(
+    process: Process, provider: ScriptedProvider
+) -> None:
+    """A stream that outlives the grace ends with an error event, its text is kept, exit is 0."""
+    provider.script = lambda _: [Text("word " * 2000, gap=0.01)]
+    async with ChatKitClient(process.url) as client:
+        stream = client.stream("threads.create", input=user_input("long"))
+        events = [await anext(stream)]
+        ending = asyncio.create_task(process.end(signal.SIGTERM))
+        events += [event async for event in stream]
+        cookies = client.http.cookies
+        assert await ending == 0
+
+    assert events[-1]["type"] == "error"
+    assert "restarting" in events[-1]["message"]
+    await process.start()
+    async with ChatKitClient(process.url) as client:
+        client.http.cookies.update(cookies)
+        texts = await client.texts(events[0]["thread"]["id"])
+    streamed = "".join(e.get("update", {}).get("delta", "") for e in events)
+    assert texts[1][1] == streamed
