@@ -292,7 +292,7 @@ class Reply:
             if connection.paused:
                 self._held_back = True
                 return
-            end = min(self._tokens, self._sent + self._pack)
+            end = min(self._tokens, self._sent + self._pack, self._cut or self._tokens)
             pieces = [
                 self._api.pieces[_piece(self._seed, position)]
                 for position in range(self._sent, end)

@@ -273,8 +273,8 @@ def main() -> int:
         parser.error("this needs Linux: CPU time and cores come from its kernel")
     plan = QUICK if options.quick else FULL
     plan = replace(plan, rounds=options.rounds or plan.rounds)
-    out = options.out or Path(tempfile.mkdtemp(prefix="chatkeep-bench-")) / "figures.json"
-    signal.signal(signal.SIGTERM, _interrupted)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _interrupted)
     candidate: list[Figures] = []
     baseline: list[Figures] = []
     against = options.against
@@ -305,6 +305,7 @@ def main() -> int:
     for each in failed:
         print(f"FAILED: {each}")
     result = {"versions": _versions(), "candidate": candidate, "baseline": baseline}
+    out = options.out or Path(tempfile.mkdtemp(prefix="chatkeep-bench-")) / "figures.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1))
     print(f"Raw figures: {out}")

@@ -1,21 +1,19 @@
 """What every test needs: a clean environment, a provider, and a server on a real socket."""
 
-import asyncio
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import pytest_asyncio
-import uvicorn
 
 from chatkeep import Chatkeep, load_settings
 from chatkeep.settings import ALIASES
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
+from support.live import Connect, LiveServer, StartServer
 
 
 @pytest.fixture(autouse=True)
@@ -34,42 +32,6 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
     await scripted.start()
     yield scripted
     await scripted.aclose()
-
-
-class LiveServer:
-    """Chatkeep behind uvicorn on a free port, in the loop of the test."""
-
-    def __init__(self, chatkeep: Chatkeep) -> None:
-        self.chatkeep = chatkeep
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(chatkeep, lifespan="off", log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    async def __aenter__(self) -> Self:
-        """Start to listen."""
-        await self.chatkeep.open()
-        self._task = asyncio.create_task(self._server.serve([self._listener]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Drain, then close."""
-        await self.chatkeep.drain()
-        self._server.should_exit = True
-        if self._task:
-            await self._task
-        await self.chatkeep.aclose()
-        self._listener.close()
-
-
-type StartServer = Callable[..., Awaitable[LiveServer]]
 
 
 @pytest_asyncio.fixture
@@ -99,7 +61,7 @@ async def server(start_server: StartServer) -> LiveServer:
 
 
 @pytest_asyncio.fixture
-async def connect() -> AsyncIterator[Callable[[LiveServer], ChatKitClient]]:
+async def connect() -> AsyncIterator[Connect]:
     """Make clients; each is a browser of its own."""
     async with AsyncExitStack() as stack:
         clients: list[ChatKitClient] = []
@@ -114,18 +76,6 @@ async def connect() -> AsyncIterator[Callable[[LiveServer], ChatKitClient]]:
 
 
 @pytest.fixture
-def client(server: LiveServer, connect: Callable[[LiveServer], ChatKitClient]) -> ChatKitClient:
+def client(server: LiveServer, connect: Connect) -> ChatKitClient:
     """A browser at `server`."""
     return connect(server)
-
-
-@pytest.fixture
-def no_leftovers() -> Iterator[None]:
-    """Fail when a test leaves tasks behind."""
-    yield
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    left = [task for task in asyncio.all_tasks(loop) if not task.done()]
-    assert not left

@@ -1,11 +1,8 @@
 """A real browser at a real server process."""
 
-import asyncio
 import os
-import re
 import shutil
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from chatkeep.testing.provider import ScriptedProvider
+from support.browser import NewPage
+from support.process import ServerProcess, StartProcess
 
 _CHROMIUM = next(
     (
@@ -31,7 +30,6 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SCREENSHOTS = Path(__file__).parents[2] / "test-results"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,55 +50,6 @@ async def browser() -> AsyncIterator[Browser]:
         launched = await playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
         yield launched
         await launched.close()
-
-
-class ServerProcess:
-    """`chatkeep serve` in a process of its own."""
-
-    def __init__(self, environment: dict[str, str], directory: Path) -> None:
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
-        self._directory = directory
-        self._process: asyncio.subprocess.Process | None = None
-        self._port = "0"
-        self.url = ""
-
-    async def start(self) -> None:
-        """Start it; after a restart it has the same address."""
-        with (self._directory / "server.log").open("a") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "chatkeep", "serve", "--port", self._port),
-                cwd=self._directory,
-                env=self._environment,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        assert self._process.stdout
-        async with asyncio.timeout(60):
-            async for line in self._process.stdout:
-                if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
-                    self._port = found.group(1).decode()
-                    self.url = f"http://127.0.0.1:{self._port}/"
-                if b"Stop" in line:
-                    return
-        said = (self._directory / "server.log").read_text()
-        pytest.fail(f"the server did not start:\n{said}")
-
-    async def kill(self) -> None:
-        """Take the process away without a word."""
-        if self._process and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-    async def stop(self) -> int:
-        """Ask it to stop, and return its exit status."""
-        assert self._process
-        if self._process.returncode is None:
-            self._process.terminate()
-        return await self._process.wait()
-
-
-type StartProcess = Callable[..., Awaitable[ServerProcess]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -138,9 +87,6 @@ async def start_process(scripted: ScriptedProvider, tmp_path: Path) -> AsyncIter
 async def served(start_process: StartProcess) -> ServerProcess:
     """A server in front of the scripted provider."""
     return await start_process()
-
-
-type NewPage = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")

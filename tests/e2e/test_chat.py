@@ -7,7 +7,8 @@ from playwright.async_api import Locator, Page, expect
 
 from chatkeep.models.scripted import Fail, Text
 from chatkeep.testing.provider import ScriptedProvider
-from conftest import SCREENSHOTS, NewPage, ServerProcess, StartProcess
+from support.browser import SCREENSHOTS, NewPage
+from support.process import ServerProcess, StartProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -1,6 +1,6 @@
 """Agents with tools, guardrails and endless appetites, through a real socket."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -22,9 +22,8 @@ from chatkeep.models.scripted import Call, Message, ScriptedModel, Step, Text
 from chatkeep.ports import Credentials
 from chatkeep.testing.client import ChatKitClient, ProblemResponse
 from chatkeep.testing.provider import ScriptedProvider
-from conftest import LiveServer, StartServer
+from support.live import Connect, LiveServer, StartServer
 
-Connect = Callable[[LiveServer], ChatKitClient]
 Context = RunContextWrapper[AgentContext[RequestContext]]
 
 

@@ -1,10 +1,7 @@
 """The server as a process: signals, kills, and what is left."""
 
 import asyncio
-import os
-import re
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,55 +10,26 @@ import pytest_asyncio
 from chatkeep.models.scripted import Text
 from chatkeep.testing.client import ChatKitClient, user_input
 from chatkeep.testing.provider import ScriptedProvider
-
-
-class Process:
-    """`chatkeep serve` on a port of its own."""
-
-    def __init__(self, directory: Path, **environment: str) -> None:
-        self._directory = directory
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
-        self.url = ""
-
-    async def start(self) -> None:
-        """Start and wait until it says where it is."""
-        with (self._directory / "server.log").open("a") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "chatkeep", "serve", "--port", "0"),
-                cwd=self._directory,
-                env=self._environment,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        assert self.process.stdout
-        async with asyncio.timeout(60):
-            while not (found := re.search(rb"http://\S+", await self.process.stdout.readuntil())):
-                pass
-        self.url = found.group().decode()
-
-    async def end(self, with_signal: int) -> int:
-        """Send a signal and return the exit status."""
-        if self.process.returncode is None:
-            self.process.send_signal(with_signal)
-        async with asyncio.timeout(20):
-            return await self.process.wait()
+from support.process import ServerProcess
 
 
 @pytest_asyncio.fixture
-async def process(provider: ScriptedProvider, tmp_path: Path) -> AsyncIterator[Process]:
+async def process(provider: ScriptedProvider, tmp_path: Path) -> AsyncIterator[ServerProcess]:
     """A server in front of the scripted provider."""
-    running = Process(
-        tmp_path,
-        OPENAI_BASE_URL=provider.base_url,
-        CHATKEEP_MODELS_TITLES="words",
-        CHATKEEP_SHUTDOWN_GRACE="0.5",
-    )
+    environment = {
+        "OPENAI_BASE_URL": provider.base_url,
+        "CHATKEEP_MODELS_TITLES": "words",
+        "CHATKEEP_SHUTDOWN_GRACE": "0.5",
+    }
+    running = ServerProcess(environment, tmp_path)
     await running.start()
     yield running
-    await running.end(signal.SIGKILL)
+    await running.kill()
 
 
-async def test_a_killed_server_has_lost_nothing_that_was_acknowledged(process: Process) -> None:
+async def test_a_killed_server_has_lost_nothing_that_was_acknowledged(
+    process: ServerProcess,
+) -> None:
     """After `kill -9` every message whose event the client saw is there, once."""
     async with ChatKitClient(process.url) as client:
         answer = await client.say("one")
@@ -89,7 +57,7 @@ async def test_a_killed_server_has_lost_nothing_that_was_acknowledged(process: P
 
 
 async def test_sigterm_lets_the_stream_end_with_an_event(
-    process: Process, provider: ScriptedProvider
+    process: ServerProcess, provider: ScriptedProvider
 ) -> None:
     """A stream that outlives the grace ends with an error event, its text is kept, exit is 0."""
     provider.script = lambda _: [Text("word " * 2000, gap=0.01)]

@@ -1,7 +1,7 @@
 """Turns through a real socket: what a user writes, gets and finds again."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from agents import Agent, function_tool
@@ -9,9 +9,7 @@ from agents import Agent, function_tool
 from chatkeep.models.scripted import Call, Fail, Message, Pause, Step, Text, Thought
 from chatkeep.testing.client import ChatKitClient, ProblemResponse, user_input
 from chatkeep.testing.provider import ScriptedProvider
-from conftest import LiveServer, StartServer
-
-Connect = Callable[[LiveServer], ChatKitClient]
+from support.live import Connect, LiveServer, StartServer
 
 
 async def test_three_messages_get_three_separate_answers(client: ChatKitClient) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatkeep.loopback import is_loopback
+from chatkeep.loopback import is_loopback, is_other_machine
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,15 @@ def test_this_machine_only(host: str) -> None:
 def test_everything_else(host: str) -> None:
     """Names that only look like it, other spellings and addresses with a port are not loopback."""
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["192.168.0.1", "8.8.8.8", "fe80::1", "0.0.0.0", "::"])
+def test_addresses_of_others(host: str) -> None:
+    """Every address but this machine's own."""
+    assert is_other_machine(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "", "testclient", "@socket"])
+def test_what_is_not_the_address_of_another(host: str) -> None:
+    """This machine, and what is no address: a Unix socket, the client of a test."""
+    assert not is_other_machine(host)

@@ -1,5 +1,6 @@
 """The built-in guide, which quotes the documentation."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,8 +39,7 @@ def tour(tmp_path: Path) -> Iterator[Tour]:
     (tmp_path / "other.md").write_text("# Other\n\nNothing of note about backup.\n")
     made = Tour(tmp_path)
     yield made
-    if made._index is not None:
-        made._index.close()
+    asyncio.run(made.aclose())
 
 
 def ask(tour: Tour, question: str) -> list[Step]:
@@ -62,6 +62,14 @@ def test_an_answer_is_quoted_with_its_source(tour: Tour) -> None:
         "other.md",
     ]
     assert "See also: Other" in text(steps)
+
+
+async def test_a_closed_tour_can_be_asked_again(tour: Tour) -> None:
+    """Closing lets the index go, twice is fine, and the next question builds it anew."""
+    before = ask(tour, "backup")
+    await tour.aclose()
+    await tour.aclose()
+    assert ask(tour, "backup") == before
 
 
 def test_words_are_found_in_other_forms(tour: Tour) -> None:

@@ -74,15 +74,15 @@ def _open_url(
     client = _client(base_url, config.keys.get(key_name or "", "none"))
     named = config.name or profile.default_model
     key_names = [key_name] if key_name and key_name in config.keys else []
-    hint = _hint(provider, base_url, ["MODEL_NAME", *key_names])
+    hint = _hint(profile.label, base_url, ["MODEL_NAME", *key_names])
     prepare = _named(client, named)
     model = CompatibleModel(
         prepare, config.deadlines, responses_api=profile.responses_api, hint=hint
     )
     entry = ModelEntry(
         id=named or provider,
-        label=named or profile.label,
-        description=profile.label,
+        label=named or "First model listed",
+        description=profile.label if profile.base_url else f"{profile.label} at {_place(base_url)}",
         model=model,
         context_tokens=profile.context_tokens,
         titles=True,
@@ -91,10 +91,14 @@ def _open_url(
     return entry, [client.close]
 
 
-def _hint(provider: str, base_url: str, names: list[str]) -> str:
+def _place(base_url: str) -> str:
+    """Return host and port, without the password that a URL may hold."""
+    return urlsplit(base_url).netloc.rpartition("@")[2]
+
+
+def _hint(label: str, base_url: str, names: list[str]) -> str:
     """Return what an operator should look at when the provider fails."""
-    place = urlsplit(base_url).netloc.rpartition("@")[2]  # without a password
-    return f"Check that {provider} answers at {place}, and {' and '.join(names)}."
+    return f"Check the {label} at {_place(base_url)} and the settings {', '.join(names)}."
 
 
 async def _probe(client: AsyncOpenAI, hint: str) -> None:

@@ -1,0 +1,50 @@
+"""A server in the loop of the test, on a real socket."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+import uvicorn
+
+from chatkeep import Chatkeep
+from chatkeep.testing.client import ChatKitClient
+
+
+class LiveServer:
+    """Chatkeep behind uvicorn on a free port, in the loop of the test."""
+
+    def __init__(self, chatkeep: Chatkeep) -> None:
+        self.chatkeep = chatkeep
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(chatkeep, lifespan="off", log_config=None, access_log=False)
+        self._server = uvicorn.Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    async def __aenter__(self) -> Self:
+        """Start to listen."""
+        await self.chatkeep.open()
+        self._task = asyncio.create_task(self._server.serve([self._listener]))
+        while not self._server.started:
+            await asyncio.sleep(0.005)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drain, then close."""
+        await self.chatkeep.drain()
+        self._server.should_exit = True
+        if self._task:
+            await self._task
+        await self.chatkeep.aclose()
+        self._listener.close()
+
+
+type StartServer = Callable[..., Awaitable[LiveServer]]
+
+
+type Connect = Callable[[LiveServer], ChatKitClient]

@@ -1,0 +1,60 @@
+"""`chatkeep serve` in a process of its own."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+
+class ServerProcess:
+    """`chatkeep serve` in a process of its own."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self._environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
+        self._directory = directory
+        self._process: asyncio.subprocess.Process | None = None
+        self._port = "0"
+        self.url = ""
+
+    async def start(self) -> None:
+        """Start it; after a restart it has the same address."""
+        with (self._directory / "server.log").open("a") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "chatkeep", "serve", "--port", self._port),
+                cwd=self._directory,
+                env=self._environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        assert self._process.stdout
+        async with asyncio.timeout(60):
+            async for line in self._process.stdout:
+                if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
+                    self._port = found.group(1).decode()
+                    self.url = f"http://127.0.0.1:{self._port}/"
+                if b"Stop" in line:
+                    return
+        said = (self._directory / "server.log").read_text()
+        pytest.fail(f"the server did not start:\n{said}")
+
+    async def kill(self) -> None:
+        """Take the process away without a word."""
+        if self._process and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def end(self, with_signal: int) -> int:
+        """Send a signal and return the exit status."""
+        assert self._process
+        if self._process.returncode is None:
+            self._process.send_signal(with_signal)
+        async with asyncio.timeout(20):
+            return await self._process.wait()
+
+
+type StartProcess = Callable[..., Awaitable[ServerProcess]]
