@@ -220,7 +220,7 @@ def _wait(url: str, child: subprocess.Popen[bytes] | None = None) -> None:
                 return
         except OSError:
             if time.perf_counter() > end or (child and child.poll() is not None):
-                raise
+                raise SystemExit(f"{url} does not answer") from None
             time.sleep(0.02)
 
 

@@ -24,8 +24,10 @@ from chatkeep.http.probes import Health
 from chatkeep.http.problems import HTTPProblem, problem, problem_of
 from chatkeep.http.routes import ChatKitEndpoint, identify
 from chatkeep.loopback import is_loopback
-from chatkeep.models import Catalog, ModelsConfig, open_models
+from chatkeep.models.catalog import Catalog
+from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.opening import open_models
 from chatkeep.ports import Authenticator
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
@@ -38,6 +40,8 @@ INSTRUCTIONS = (
     "You are a helpful assistant. Answer in the language of the user, briefly and correctly; "
     "say so when you do not know. Use Markdown where it helps."
 )
+
+_READ = ["GET", "HEAD"]
 
 _PAGE: dict[str, Any] = {
     "version": __version__,
@@ -65,7 +69,9 @@ class Chatkeep:
     ) -> None:
         self.settings = settings = settings or load_settings()
         self.catalog: Catalog = open_models(_models_config(settings))
-        self.store = open_store(database_url(settings), data_dir=settings.data_dir)
+        url = settings.database.url
+        self.database_url = url.get_secret_value() if url else default_url(settings.data_dir)
+        self.store = open_store(self.database_url, data_dir=settings.data_dir)
         self.engine = TurnEngine()
         self.health = Health({"database": self.store.ping})
         authenticators: list[Authenticator] = [AnonymousAuthenticator(load_key(settings.data_dir))]
@@ -175,32 +181,26 @@ def _add_routes(
     async def chatkit(request: Request) -> Response:
         return await endpoint(request)
 
-    @app.get("/")
+    @app.api_route("/", methods=_READ)
     async def page(request: Request) -> Response:
         return assets.page((await identify(request, authenticators)).set_cookie)
 
-    @app.get("/chatkit.js")
+    @app.api_route("/chatkit.js", methods=_READ)
     async def element(request: Request) -> Response:
         return assets.element(request)
 
-    @app.get("/assets/{name}")
+    @app.api_route("/assets/{name}", methods=_READ)
     async def asset(name: str) -> Response:
         return assets.asset(name)
 
-    @app.get("/livez")
+    @app.api_route("/livez", methods=_READ)
     async def live() -> Response:
         return chatkeep.health.live()
 
-    @app.get("/readyz")
-    @app.get("/health")
+    @app.api_route("/readyz", methods=_READ)
+    @app.api_route("/health", methods=_READ)
     async def ready() -> Response:
         return await chatkeep.health.ready()
-
-
-def database_url(settings: Settings) -> str:
-    """Return where conversations are kept."""
-    url = settings.database.url
-    return url.get_secret_value() if url else default_url(settings.data_dir)
 
 
 def _models_config(settings: Settings) -> ModelsConfig:
@@ -230,13 +230,6 @@ def _page_config(catalog: Catalog, agent: Agent[Any] | None) -> dict[str, Any]:
         # The agent brings its model: there is nothing to choose, and nothing to excuse.
         return _PAGE | {"models": [], "prompts": [], "disclaimer": None}
     default = catalog.default
-    disclaimers = {
-        "embedded": "You are talking to a **small local model that is often wrong**. "
-        "Choose *Tour* to learn how to connect a real one.",
-        "tour": "You are talking to the **built-in tour**, which quotes Chatkeep's documentation. "
-        "Ask it how to connect a real model.",
-        "scripted": "You are talking to a **script**, not to a language model.",
-    }
     return _PAGE | {
         "models": [
             {
@@ -254,7 +247,7 @@ def _page_config(catalog: Catalog, agent: Agent[Any] | None) -> dict[str, Any]:
             {"label": "Connect a model", "prompt": "How do I connect a real model?"},
             {"label": "Show me formatting", "prompt": "Show me formatting in Markdown."},
         ],
-        "disclaimer": disclaimers.get(default.id),
+        "disclaimer": default.disclaimer,
     }
 
 

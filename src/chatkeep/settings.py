@@ -91,6 +91,7 @@ Origins = Annotated[
 ]
 URL = Annotated[str, AfterValidator(_url)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -175,7 +176,7 @@ class Log(_Section):
 class Settings(_Section):
     """The whole tree."""
 
-    data_dir: Path = Field(Path(".chatkeep"), description="a directory that can be written")
+    data_dir: HomePath = Field(Path(".chatkeep"), description="a directory that can be written")
     server: Server = Server()
     database: Database = Database()
     auth: Auth = Auth()

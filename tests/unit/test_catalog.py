@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatkeep.models import Catalog, ModelEntry
+from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.scripted import ScriptedModel, echo
 
 

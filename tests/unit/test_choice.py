@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chatkeep.errors import SettingsError
-from chatkeep.models import ModelsConfig, choice, choose_provider
-from chatkeep.models.choice import ollama_url
+from chatkeep.models import choice
+from chatkeep.models.choice import ModelsConfig, choose_provider, ollama_url
 from chatkeep.models.profiles import PROFILES
 
 KEYS = {"openai": "OPENAI_API_KEY", "openrouter": "OPENROUTER_API_KEY", "gemini": "GEMINI_API_KEY"}

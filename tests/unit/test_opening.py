@@ -25,8 +25,11 @@ from chatkeep.errors import (
     ModelUnavailableError,
     SettingsError,
 )
-from chatkeep.models import Catalog, ModelEntry, ModelsConfig, choice, open_models
+from chatkeep.models import choice
+from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.opening import open_models
 from chatkeep.models.scripted import Fail, Pause, Text
 from chatkeep.testing.provider import MODEL, ScriptedProvider
 

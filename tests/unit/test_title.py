@@ -6,7 +6,7 @@ import pytest
 from chatkit.types import UserMessageItem, UserMessageTextContent
 
 from chatkeep.agent.title import title_from_model, title_from_words
-from chatkeep.models import ModelEntry
+from chatkeep.models.catalog import ModelEntry
 from chatkeep.models.scripted import Fail, Message, Pause, ScriptedModel, Step, Text
 from chatkeep.testing.store_samples import question
 

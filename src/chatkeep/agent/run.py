@@ -33,7 +33,7 @@ from chatkit.types import (
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
 from chatkeep.errors import ModelError
-from chatkeep.models import Catalog, ModelEntry
+from chatkeep.models.catalog import Catalog, ModelEntry
 
 _MAX_STEPS = 10  # model calls in one turn; tools that call each other must end somewhere
 
@@ -41,11 +41,25 @@ _TRIPWIRES = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
 _log = structlog.get_logger(__name__)
 
 
+def run_config(catalog: Catalog, entry: ModelEntry | None) -> RunConfig:
+    """Return how runs with a model are configured; None leaves the choice to the agent.
+
+    To be made once for each model: the class reads its own type hints whenever one is made, which
+    takes about a twentieth of a turn.
+    """
+    return RunConfig(
+        model=entry.model if entry else None,
+        model_settings=entry.settings if entry else None,
+        model_provider=catalog,
+        tracing_disabled=True,
+    )
+
+
 async def run_agent(
     agent: Agent[Any],
     input_items: list[TResponseInputItem],
     context: TurnContext,
-    catalog: Catalog,
+    config: RunConfig,
     entry: ModelEntry | None,
 ) -> AsyncGenerator[ThreadStreamEvent]:
     """Run the agent and yield its events.
@@ -54,7 +68,7 @@ async def run_agent(
         agent: The developer's agent, or the default assistant.
         input_items: The conversation, oldest first.
         context: The turn's context, which tools get as `ctx.context`.
-        catalog: Resolves names of models.
+        config: The `run_config` of the entry.
         entry: The model to use; None leaves the choice to the agent.
 
     Raises:
@@ -62,12 +76,6 @@ async def run_agent(
             until then has been finished by `thread.item.done` events.
     """
     converter = EventConverter(context.thread.id, context.generate_id)
-    config = RunConfig(
-        model=entry.model if entry else None,
-        model_settings=entry.settings if entry else None,
-        model_provider=catalog,
-        tracing_disabled=True,
-    )
     result = Runner.run_streamed(
         agent, input_items, context=context, max_turns=_MAX_STEPS, run_config=config
     )

@@ -10,7 +10,7 @@ from chatkit.types import UserMessageItem, UserMessageTextContent
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 
 from chatkeep.errors import ModelError
-from chatkeep.models import ModelEntry
+from chatkeep.models.catalog import ModelEntry
 
 _MAX_WORDS = 6
 _MAX_CHARS = 60

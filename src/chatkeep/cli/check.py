@@ -4,14 +4,17 @@ import asyncio
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import SecretStr
 
-from chatkeep.app import Chatkeep
 from chatkeep.errors import ChatkeepError
 from chatkeep.settings import load_settings, walk
 from chatkeep.telemetry.logging import configure
+
+if TYPE_CHECKING:
+    from chatkeep import Chatkeep
 
 
 @click.command()
@@ -23,6 +26,9 @@ def check(config: Path | None) -> None:
     for dotted, value in walk(settings):
         click.echo(f"{dotted} = {_shown(value)}")
     click.echo()
+    # The settings are shown before the SDKs take their seconds to load.
+    from chatkeep.app import Chatkeep  # noqa: PLC0415
+
     failed = asyncio.run(_probe(Chatkeep(settings=settings)))
     sys.exit(1 if failed else 0)
 
@@ -36,7 +42,7 @@ def _shown(value: object) -> str:
     return "(not set)" if value is None else re.sub(r"//[^/@]*@", "//********@", str(value))
 
 
-async def _probe(chatkeep: Chatkeep) -> int:
+async def _probe(chatkeep: "Chatkeep") -> int:
     """Print what each dependency says, and return how many failed."""
     failed = 0
     probes = {

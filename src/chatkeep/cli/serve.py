@@ -5,20 +5,25 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 import uvicorn
 
 from chatkeep import __version__
-from chatkeep.app import Chatkeep, database_url
 from chatkeep.errors import SettingsError
 from chatkeep.settings import Settings, load_settings, unknown_names
 from chatkeep.telemetry.logging import configure
+
+if TYPE_CHECKING:
+    from chatkeep import Chatkeep
 
 _log = structlog.get_logger(__name__)
 
@@ -35,8 +40,16 @@ def serve(host: str | None, port: int | None, config: Path | None) -> None:
     for name in unknown_names(os.environ):
         _log.warning("unknown environment variable", name=name)
     listener = listen(settings)
-    with listener:
-        asyncio.run(_serve(settings, listener))
+    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, listener))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's where it exists: a turn takes an eighth less of it. Not on Windows."""
+    if find_spec("uvloop") is None:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+    return factory
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -54,6 +67,7 @@ def listen(settings: Settings) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            listener.listen()  # two servers may bind one address, but only one may listen
         except OSError:
             listener.close()
             raise
@@ -66,6 +80,9 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
+    # A mistake in the settings has been told before the SDKs take their seconds to load.
+    from chatkeep.app import Chatkeep  # noqa: PLC0415
+
     # Opened before the first request can come, so that a failure is a line and not a status.
     chatkeep = Chatkeep(settings=settings)
     await chatkeep.open()
@@ -82,7 +99,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """uvicorn, which drains before it closes anything."""
 
-    def __init__(self, config: uvicorn.Config, chatkeep: Chatkeep, listener: socket.socket) -> None:
+    def __init__(
+        self, config: uvicorn.Config, chatkeep: "Chatkeep", listener: socket.socket
+    ) -> None:
         super().__init__(config)
         self._chatkeep = chatkeep
         self._listener = listener
@@ -118,10 +137,10 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _banner(chatkeep: Chatkeep, host: str, port: int) -> str:
+def _banner(chatkeep: "Chatkeep", host: str, port: int) -> str:
     models = chatkeep.catalog
     others = ", ".join(entry.label for entry in models.entries[1:])
-    url = database_url(chatkeep.settings)
+    url = chatkeep.database_url
     place = url.partition("@")[2] or url  # without a password
     lines = [
         f"Chatkeep {__version__}",

@@ -1,6 +1,7 @@
 """The models that a user may choose from: the allow-list, and the Agents SDK's provider."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from agents import Model, ModelProvider, ModelSettings
@@ -22,6 +23,7 @@ class ModelEntry:
         settings: How it is called, unless the agent says otherwise.
         context_tokens: What question, history and answer together may have.
         instructions: Instead of the default assistant's, where a model is too small for them.
+        disclaimer: What a user should know of it (Markdown), shown below the composer.
         titles: Whether it is good and cheap enough to name threads.
         probe: Returns when the model could answer, else raises `ModelError`.
     """
@@ -33,6 +35,7 @@ class ModelEntry:
     settings: ModelSettings = field(default_factory=ModelSettings)
     context_tokens: int = 16_000
     instructions: str | None = None
+    disclaimer: str | None = None
     titles: bool = False
     probe: Callable[[], Awaitable[None]] = _always_there
 
@@ -44,7 +47,9 @@ class Catalog(ModelProvider):
         self, entries: Sequence[ModelEntry], closers: Sequence[Callable[[], Awaitable[None]]] = ()
     ) -> None:
         self._entries = {entry.id: entry for entry in entries}
-        self._closers = list(closers)
+        self._closing = AsyncExitStack()
+        for close in closers:
+            self._closing.push_async_callback(close)
 
     @property
     def entries(self) -> list[ModelEntry]:
@@ -66,5 +71,4 @@ class Catalog(ModelProvider):
 
     async def aclose(self) -> None:
         """Close connections and stop the embedded model. Idempotent."""
-        while self._closers:
-            await self._closers.pop()()
+        await self._closing.aclose()

@@ -24,6 +24,7 @@ from chatkeep.models.weights import find_weights
 
 type Closer = Callable[[], Awaitable[None]]
 
+_OUR_IDS = frozenset({"tour", "embedded", "scripted"})
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 10.0
 _READING_SECONDS = 120.0
@@ -42,6 +43,8 @@ def open_models(config: ModelsConfig) -> Catalog:
         label="Tour",
         description="A built-in guide: quotes Chatkeep's documentation, no language model",
         model=ScriptedModel("tour", guide),
+        disclaimer="You are talking to the **built-in tour**, which quotes Chatkeep's "
+        "documentation. Ask it how to connect a real model.",
     )
     if provider == "tour":
         return Catalog([tour], [guide.aclose])
@@ -54,7 +57,14 @@ def open_models(config: ModelsConfig) -> Catalog:
 def _open_provider(provider: str, config: ModelsConfig) -> tuple[ModelEntry, list[Closer]]:
     if provider == "scripted":
         model = ScriptedModel("scripted", echo)
-        return ModelEntry("scripted", "Scripted", "Says what it was told", model), []
+        entry = ModelEntry(
+            id="scripted",
+            label="Scripted",
+            description="Says what it was told",
+            model=model,
+            disclaimer="You are talking to a **script**, not to a language model.",
+        )
+        return entry, []
     if provider == "embedded":
         return _open_embedded(config)
     return _open_url(provider, PROFILES[provider], config)
@@ -80,7 +90,8 @@ def _open_url(
         prepare, config.deadlines, responses_api=profile.responses_api, hint=hint
     )
     entry = ModelEntry(
-        id=named or provider,
+        # A provider's model may be called like one of ours.
+        id=f"{provider}/{named}" if named in _OUR_IDS else named or provider,
         label=named or "First model listed",
         description=profile.label if profile.base_url else f"{profile.label} at {_place(base_url)}",
         model=model,
@@ -148,6 +159,8 @@ def _open_embedded(config: ModelsConfig) -> tuple[ModelEntry, list[Closer]]:
         settings=SETTINGS,
         context_tokens=server.context_tokens,
         instructions=INSTRUCTIONS,
+        disclaimer="You are talking to a **small local model that is often wrong**. "
+        "Choose *Tour* to learn how to connect a real one.",
         probe=server.start,
     )
     return entry, [close_clients, server.aclose]

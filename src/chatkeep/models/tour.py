@@ -15,7 +15,7 @@ from chatkeep.models.scripted import Citation, Message, Step, Text, Thought
 _WORD_GAP = 0.012  # seconds; a calm reading speed that still shows the stream
 _STOP_WORDS = frozenset(
     "a about an and are can do does for from get give how i in is it me my of on or please show "
-    "tell that the this to use we what when where which who why will with you your".split()
+    "tell that the there this to use we what when where which who why will with you your".split()
 )
 _MAX_SECTION = 1_400  # characters quoted from one section
 

@@ -26,7 +26,7 @@ from chatkit.types import (
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
-from chatkeep.models import Catalog
+from chatkeep.models.catalog import Catalog
 from chatkeep.ports import Store
 from chatkeep.protocol.wire import thread_id_of
 

@@ -43,11 +43,11 @@ from chatkit.types import (
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.history import load_history
-from chatkeep.agent.run import run_agent
+from chatkeep.agent.run import run_agent, run_config
 from chatkeep.agent.title import title_from_model, title_from_words
 from chatkeep.context import RequestContext
 from chatkeep.errors import ChatkeepError
-from chatkeep.models import Catalog, ModelEntry
+from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.ports import Store
 from chatkeep.protocol.wire import error_event, sse_event, thread_id_of
 
@@ -80,6 +80,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         self._agent = agent
         self._titles_by_model = titles_by_model
         self._converter = ItemConverter()
+        self._own_config = run_config(catalog, None)
+        self._configs = {entry.id: run_config(catalog, entry) for entry in catalog.entries}
         # A model that is too small for the default assistant's instructions brings its own.
         self._agents = {
             entry.id: agent.clone(instructions=entry.instructions)
@@ -117,10 +119,11 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             budget_tokens=int(window * _HISTORY_SHARE),
         )
         agent = self._agents.get(entry.id, self._agent) if entry else self._agent
+        config = self._configs[entry.id] if entry else self._own_config
         turn = TurnContext(thread=thread, store=self.store, request_context=context)
         naming = self._start_naming(thread, message, entry)
         try:
-            async for event in run_agent(agent, history, turn, self._catalog, entry):
+            async for event in run_agent(agent, history, turn, config, entry):
                 yield event
         except CustomStreamError:
             if message is not None and thread.title is None:

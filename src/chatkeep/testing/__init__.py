@@ -4,6 +4,7 @@ Each is loaded when it is asked for: the suites need pytest and pytest-asyncio, 
 not.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ def __getattr__(name: str) -> object:
         import pytest  # noqa: PLC0415 - not there in production
 
         # Failures then show the values, as in test modules.
-        pytest.register_assert_rewrite(*[f"{__name__}.{suite}" for suite in _SUITES])
+        suites = [f"{__name__}.{suite}" for suite in _SUITES]
+        pytest.register_assert_rewrite(*[suite for suite in suites if suite not in sys.modules])
         return import_module(f"{__name__}.store_contract").StoreContract
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ as they came; `closed_early` counts streams that the client left.
 
 import argparse
 import asyncio
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -143,7 +144,7 @@ class ScriptedProvider:
         writer: asyncio.StreamWriter,
     ) -> None:
         reason = "stop"
-        for step in [*begun, *steps]:
+        for step in itertools.chain(begun, steps):
             for delta, gap in _deltas(step):
                 if gap:
                     await _sleep(gap, reader, self._left)
