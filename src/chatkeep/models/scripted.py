@@ -138,7 +138,9 @@ def read_messages(instructions: str | None, input: str | list[TResponseInputItem
         content = item.get("content")
         if isinstance(content, list):
             content = "".join(str(part.get("text", "")) for part in content)
-        if isinstance(content, str) and "role" in item:
+        if item.get("type") == "function_call_output":
+            messages.append(Message("tool", str(item.get("output"))))
+        elif isinstance(content, str) and "role" in item:
             messages.append(Message(str(item["role"]), content))
     return messages
 
@@ -167,7 +169,7 @@ class ScriptedModel(Model):
         """Play the whole script and return its end."""
         del model_settings, tools, output_schema, handoffs, tracing
         del previous_response_id, conversation_id, prompt
-        player = _Player(self.name)
+        player = Player(self.name)
         async for _ in player.play(self.script(read_messages(system_instructions, input))):
             pass
         return ModelResponse(output=player.output, usage=player.agents_usage(), response_id=None)
@@ -190,11 +192,11 @@ class ScriptedModel(Model):
         del model_settings, tools, output_schema, handoffs, tracing
         del previous_response_id, conversation_id, prompt
         steps = self.script(read_messages(system_instructions, input))
-        async for event in _Player(self.name).play(steps):
+        async for event in Player(self.name).play(steps):
             yield event
 
 
-class _Player:
+class Player:
     """Turns steps into stream events and remembers what came out."""
 
     def __init__(self, model: str) -> None:
@@ -205,6 +207,11 @@ class _Player:
         self._message: ResponseOutputMessage | None = None
 
     async def play(self, steps: Iterable[Step]) -> AsyncIterator[TResponseStreamEvent]:
+        """Yield the events of a whole response.
+
+        Raises:
+            ModelError: The script fails here.
+        """
         yield ResponseCreatedEvent(
             type="response.created", response=self._response("in_progress"), sequence_number=0
         )
@@ -248,6 +255,7 @@ class _Player:
                 return ()
 
     def agents_usage(self) -> Usage:
+        """Return the usage so far, in the Agents SDK's terms: a token a word."""
         return Usage(requests=1, output_tokens=self.words, total_tokens=self.words)
 
     def _next(self) -> int:

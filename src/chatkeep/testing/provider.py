@@ -18,6 +18,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+from chatkeep.errors import ModelError
 from chatkeep.ids import new_id
 from chatkeep.models.scripted import (
     Call,
@@ -25,14 +26,19 @@ from chatkeep.models.scripted import (
     Fail,
     Message,
     Pause,
+    Player,
     Script,
     Step,
     Text,
     Thought,
     echo,
+    read_messages,
 )
 
 MODEL = "scripted-model"
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 _MAX_RECORDED = 1_000
 
 
@@ -41,7 +47,7 @@ class _Cut(Exception):  # noqa: N818 - not an error: the script wants the connec
 
 
 class ScriptedProvider:
-    """Serves `/v1/chat/completions` and `/v1/models` on 127.0.0.1.
+    """Serves `/v1/chat/completions`, `/v1/responses` and `/v1/models` on 127.0.0.1.
 
     Args:
         script: What to answer.
@@ -110,6 +116,8 @@ class ScriptedProvider:
             _write_json(writer, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
         elif path.endswith("/chat/completions"):
             await self._complete(json.loads(body), reader, writer)
+        elif path.endswith("/responses"):
+            await self._respond(json.loads(body), writer)
         else:
             _write_json(writer, {"error": {"message": "not found"}}, HTTPStatus.NOT_FOUND)
         return True
@@ -127,14 +135,34 @@ class ScriptedProvider:
             await _sleep(first.seconds, reader, self._left)
             first = next(steps, None)
         if isinstance(first, Fail):
-            error = {"message": first.message, "type": "scripted"}
-            _write_json(writer, {"error": error}, HTTPStatus(first.status))
+            _write_failure(writer, first)
             return
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
-        )
+        writer.write(_STREAM_HEAD)
         await self._stream([] if first is None else [first], steps, reader, writer)
+
+    async def _respond(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        """Answer by the Responses API, with the events that the in-process model has."""
+        self.requests = [*self.requests, request][-_MAX_RECORDED:]
+        steps = iter(self.script(read_messages(request.get("instructions"), request["input"])))
+        first = next(steps, None)
+        if isinstance(first, Fail):
+            _write_failure(writer, first)
+            return
+        events = Player(MODEL).play(itertools.chain([] if first is None else [first], steps))
+        if not request.get("stream"):
+            whole = [event async for event in events if event.type == "response.completed"]
+            _write_json(writer, whole[0].response.model_dump(mode="json"))
+            return
+        writer.write(_STREAM_HEAD)
+        try:
+            async for event in events:
+                if self.finish or event.type != "response.completed":
+                    data = f"event: {event.type}\ndata: {event.model_dump_json()}\n\n"
+                    _write_frame(writer, data.encode())
+                    await writer.drain()
+        except ModelError as error:
+            raise _Cut from error
+        writer.write(b"0\r\n\r\n")
 
     async def _stream(
         self,
@@ -241,6 +269,11 @@ def _write_event(writer: asyncio.StreamWriter, data: dict[str, Any]) -> None:
 
 def _write_frame(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+
+def _write_failure(writer: asyncio.StreamWriter, step: Fail) -> None:
+    error = {"message": step.message, "type": "scripted"}
+    _write_json(writer, {"error": error}, HTTPStatus(step.status))
 
 
 def _write_json(
