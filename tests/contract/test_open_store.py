@@ -10,6 +10,7 @@ from chatkeep.errors import SettingsError
 from chatkeep.ports import Store
 from chatkeep.stores import default_url, open_store
 from chatkeep.stores.memory import MemoryStore
+from chatkeep.stores.sql.postgres_url import PostgresUrl, read_url
 from chatkeep.stores.sql.store import SqlStore
 
 
@@ -48,6 +49,37 @@ def test_the_default_is_a_file_in_the_data_directory(tmp_path: Path, name: str) 
     assert file_of(open_store(url, data_dir=Path())) == tmp_path / name / "chatkeep.db"
 
 
+@pytest.mark.parametrize(
+    ("url", "dsn", "place"),
+    [
+        ("postgres://db/chat", "postgresql://db/chat?", "db/chat"),
+        ("postgresql+psycopg://u:p%40s@db:5/chat", "postgresql://u:p%40s@db:5/chat?", "db:5/chat"),
+        ("postgresql://u@[::1]:5/c%23", "postgresql://u@[::1]:5/c%23?", "[::1]:5/c#"),
+        ("postgresql://u@a:1,b:2/c", "postgresql://u@a:1,b:2/c?", "a:1,b:2/c"),
+        ("postgresql:///c?host=/run/pg", "postgresql:///c?host=%2Frun%2Fpg&", "/run/pg/c"),
+        ("postgresql://d/c?sslmode=require", "postgresql://d/c?sslmode=require&", "d/c"),
+    ],
+)
+def test_a_postgresql_url_names_a_database(url: str, dsn: str, place: str) -> None:
+    """Whatever the driver in its scheme; a primary is wanted unless the URL says otherwise."""
+    store = open_store(url, data_dir=Path())
+    assert isinstance(store, SqlStore)
+    read: PostgresUrl = store._db._url  # type: ignore[attr-defined]
+    assert read.dsn == f"{dsn}target_session_attrs=read-write"
+    assert read.place == place
+    assert "p%40s" not in repr(read)
+
+
+def test_a_postgresql_url_sizes_the_pool() -> None:
+    """Ten connections, and five seconds to make one, unless it says otherwise."""
+    few = read_url("postgresql://db/chat?pool_size=3&connect_timeout=9")
+    assert (few.pool_size, few.connect_timeout) == (3, 9)
+    assert "pool_size" not in few.dsn
+    usual = read_url("postgresql://db/chat?target_session_attrs=any")
+    assert (usual.pool_size, usual.connect_timeout) == (10, 5)
+    assert usual.dsn.endswith("?target_session_attrs=any")
+
+
 def test_memory_is_a_store() -> None:
     """`memory://` is the one that forgets."""
     assert isinstance(open_store("memory://", data_dir=Path()), MemoryStore)
@@ -56,9 +88,23 @@ def test_memory_is_a_store() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql://u:hunter2@db/chat", "postgresql://.* not supported by this version"),
-        ("postgresql+asyncpg://u:hunter2@db/chat", "not supported by this version"),
-        ("postgres://u:hunter2@db/chat", "not supported by this version"),
+        ("postgresql://u:hunter2@db", "names one database"),
+        ("postgresql://u:hunter2@db/", "names one database"),
+        ("postgres://u:hunter2@db/chat/more", "names one database"),
+        ("postgresql://u:hun@hunter2@db/chat", "cannot be read"),
+        ("postgresql://u:hunter2#x@db/chat", "cannot be read"),
+        ("postgresql://u:hunter2?x@db/chat", "cannot be read"),
+        ("postgresql://u:hunter2/x@db/chat", "cannot be read"),
+        ("postgresql://u:[hunter2@db/chat", "cannot be read"),
+        ("postgresql://hunter2:x/chat", "cannot be read"),
+        ("postgresql://u:p@db:99999/chat?x=hunter2", "cannot be read"),
+        ("postgresql://u@db/chat?password=hunter2", "stands before the host"),
+        ("postgresql://u:hunter2@db/chat?sslpassword=x", "stands before the host"),
+        ("postgresql://u:p@db/chat?ssl=hunter2", "parameter ssl of the database URL is not known"),
+        ("postgresql://u:p@db/chat?hun-ter2=1", "strange name"),
+        ("postgresql://u:hunter2@db/chat?pool_size=0", "pool_size .* from 1 to 500"),
+        ("postgresql://u:p@db/chat?connect_timeout=hunter2", "connect_timeout .* number"),
+        ("postgresql://u:p@db/chat?hunter2", "cannot be read"),
         ("mongodb://u:hunter2@db/chat", "mongodb://.* not supported by this version"),
         ("mongodb+srv://u:hunter2@db/chat", "not supported by this version"),
         ("mysql://u:hunter2@db/chat", "scheme mysql://"),
@@ -84,12 +130,12 @@ def test_a_driver_is_loaded_when_it_is_used() -> None:
     """The module itself, and the store in memory, need neither SQLAlchemy nor a driver."""
     code = (
         "import sys\n"
-        "before = {'sqlalchemy', 'aiosqlite', 'alembic'} & set(sys.modules)\n"
+        "before = {'sqlalchemy', 'aiosqlite', 'asyncpg', 'alembic'} & set(sys.modules)\n"
         "import chatkeep\n"
         "from pathlib import Path\n"
         "from chatkeep.stores import open_store\n"
         "open_store('memory://', data_dir=Path())\n"
-        "print(before | {'sqlalchemy', 'aiosqlite', 'alembic'} & set(sys.modules))"
+        "print(before | {'sqlalchemy', 'aiosqlite', 'asyncpg', 'alembic'} & set(sys.modules))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The store's contract on the backends that need no server."""
+"""The store's contract on every backend."""
 
 import pytest
 
@@ -23,3 +23,12 @@ class TestSqliteStore(StoreContract):
     def store(self, sqlite_store: Store) -> Store:
         """A store in a new file."""
         return sqlite_store
+
+
+class TestPostgresStore(StoreContract):
+    """`postgresql://`."""
+
+    @pytest.fixture
+    def store(self, postgres_store: Store) -> Store:
+        """A store in an empty database."""
+        return postgres_store

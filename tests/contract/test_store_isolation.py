@@ -7,21 +7,22 @@ either not needed or not tested.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import BinaryExpression, true
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from chatkeep.context import RequestContext
-from chatkeep.errors import NotFoundError
+from chatkeep.errors import NotFoundError, StoreUnavailableError
 from chatkeep.ports import Store
+from chatkeep.stores.sql.postgres import PostgresDatabase
+from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.sqlite import SqliteDatabase
-from chatkeep.stores.sql.statements import Statements
+from chatkeep.stores.sql.statements import InsertFactory, Statements
 from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_samples import asking, message, thread
 from chatkeep.testing.store_tenancy import (
@@ -33,6 +34,7 @@ from chatkeep.testing.store_tenancy import (
     furnish,
     outcome,
 )
+from support.postgres import PostgresServer
 
 PARAMETERS = ("p_tenant", "p_owner")
 
@@ -51,8 +53,8 @@ def without(statement: ClauseElement, parameter: str) -> Any:
     )
 
 
-def flat() -> dict[tuple[str, str | None], ClauseElement]:
-    """Return every statement by name and, for pages, order."""
+def flat(insert: InsertFactory = sqlite.insert) -> dict[tuple[str, str | None], ClauseElement]:
+    """Return every statement of a dialect by name and, for pages, order."""
     found: dict[tuple[str, str | None], ClauseElement] = {}
     for name, value in vars(Statements(insert)).items():
         if isinstance(value, Mapping):
@@ -135,10 +137,16 @@ async def misread(store: Store, context: RequestContext) -> str | None:
     return None
 
 
-@pytest.fixture
-def store(database: Path) -> SqlStore:
-    """A SQLite store, not open yet."""
-    return SqlStore(SqliteDatabase(database))
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> SqlStore:
+    """A store on each database, not open yet."""
+    if request.param == "sqlite":
+        return SqlStore(SqliteDatabase(request.getfixturevalue("database")))
+    server: PostgresServer = request.getfixturevalue("postgres")
+    server.run(
+        "DELETE FROM attachments; DELETE FROM threads; DELETE FROM owners", database="shared"
+    )
+    return SqlStore(PostgresDatabase(read_url(server.url("shared"))))
 
 
 async def test_the_statements_as_they_are_keep_users_apart(store: SqlStore) -> None:
@@ -153,7 +161,7 @@ async def test_a_missing_predicate_is_noticed(
     store: SqlStore, name: str, order: str | None, parameter: str
 ) -> None:
     """With one comparison less, users see or touch each other's rows, or nothing works."""
-    mutant = without(flat()[name, order], parameter)
+    mutant = without(flat(store._db.insert)[name, order], parameter)
     if order is None:
         setattr(store._sql, name, mutant)
     else:
@@ -161,15 +169,16 @@ async def test_a_missing_predicate_is_noticed(
     await store.open()
     try:
         noticed = await difference(store) is not None
-    except SQLAlchemyError:
+    except (SQLAlchemyError, StoreUnavailableError):
         noticed = True
     finally:
         await store.aclose()
     assert noticed
 
 
-def test_every_statement_names_tenant_and_owner() -> None:
+@pytest.mark.parametrize("dialect", [sqlite, postgresql])
+def test_every_statement_names_tenant_and_owner(dialect: Any) -> None:
     """Each statement compares both, or writes both."""
-    for name, statement in flat().items():
+    for name, statement in flat(dialect.insert).items():
         keys = set(statement.compile().params)
         assert keys >= set(PARAMETERS), name

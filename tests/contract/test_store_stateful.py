@@ -29,6 +29,7 @@ from chatkeep.errors import ConflictError, NotFoundError
 from chatkeep.ports import Store
 from chatkeep.stores import open_store
 from chatkeep.testing.store_samples import asking, file, hidden, message, question, thread
+from support.postgres import PostgresServer
 
 HISTORIES = settings(
     max_examples=40,
@@ -360,12 +361,23 @@ def behind(rows: Any, order: str, seq: int | None) -> list[Any]:
     return [row for row in ordered if (row.seq > seq if order == "asc" else row.seq < seq)]
 
 
-@pytest.mark.parametrize("backend", ["memory", "sqlite"])
-def test_any_history_is_as_the_model_says(backend: str, database: Path) -> None:
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of each backend."""
+    match request.param:
+        case "memory":
+            return "memory://"
+        case "sqlite":
+            return f"sqlite:///{request.getfixturevalue('database')}"
+        case _:
+            server: PostgresServer = request.getfixturevalue("postgres")
+            return server.url(request.getfixturevalue("own_database"))
+
+
+def test_any_history_is_as_the_model_says(url: str) -> None:
     """Forty random histories of forty steps, the same ones each time."""
-    url = "memory://" if backend == "memory" else f"sqlite:///{database}"
     with asyncio.Runner() as runner:
-        store = open_store(url, data_dir=database.parent)
+        store = open_store(url, data_dir=Path())
         runner.run(store.open())
 
         class Machine(StoreMachine):

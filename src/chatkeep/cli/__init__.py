@@ -5,6 +5,7 @@ import sys
 import click
 
 from chatkeep.cli.check import check
+from chatkeep.cli.migrate import migrate
 from chatkeep.cli.model import model
 from chatkeep.cli.serve import serve
 from chatkeep.errors import ChatkeepError
@@ -16,7 +17,7 @@ def cli() -> None:
     """Chatkeep: a self-hosted ChatKit server."""
 
 
-for command in (serve, check, model):
+for command in (serve, check, migrate, model):
     cli.add_command(command)
 
 

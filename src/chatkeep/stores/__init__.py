@@ -1,13 +1,15 @@
 """Where conversations are kept. The backend is chosen by a URL; its driver is imported then."""
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 from urllib.parse import quote, unquote, urlsplit
 
 from chatkeep.errors import SettingsError
 from chatkeep.ports import Store
 
 _FILE_NAME = "chatkeep.db"
-_PLANNED = ("postgres", "postgresql", "mongodb")
+_PLANNED = ("mongodb",)
 
 
 def default_url(data_dir: Path) -> str:
@@ -19,8 +21,9 @@ def open_store(url: str, *, data_dir: Path) -> Store:
     """Return the store at a URL, not connected yet: `await store.open()`.
 
     Args:
-        url: `sqlite:///relative.db` (to the working directory), `sqlite:////absolute.db` or
-            `memory://`. A `+driver` is ignored. Empty: `default_url(data_dir)`.
+        url: `sqlite:///relative.db` (to the working directory), `sqlite:////absolute.db`,
+            `postgresql://user:password@host/database` or `memory://`. A `+driver` is
+            ignored. Empty: `default_url(data_dir)`.
         data_dir: Where Chatkeep keeps its files.
 
     Raises:
@@ -38,12 +41,49 @@ def open_store(url: str, *, data_dir: Path) -> Store:
         return _memory()
     if backend == "sqlite":
         return _sqlite(url)
+    if backend in {"postgresql", "postgres"}:
+        return _postgres(f"postgresql{url[len(scheme) :]}")
     if backend in _PLANNED:
         raise SettingsError(
             f"Databases with {backend}:// URLs are not supported by this version. "
-            "Use sqlite:/// or memory://"
+            "Use sqlite:///, postgresql:// or memory://"
         )
     raise SettingsError(f"No database is known by the scheme {backend}://. Use sqlite:///path.db")
+
+
+async def pending_migrations(url: str, *, data_dir: Path) -> tuple[str, ...]:
+    """Return the migrations that the database at a URL needs; changes nothing.
+
+    Raises:
+        SettingsError: The URL cannot be used, or the database is newer than this version.
+        StoreUnavailableError: The database cannot be reached.
+    """
+    store = _migrating(open_store(url, data_dir=data_dir))
+    return await store.pending() if store else ()
+
+
+async def apply_migrations(url: str, *, data_dir: Path) -> tuple[str, ...]:
+    """Bring the database at a URL to the schema of this version; return what was applied.
+
+    Raises:
+        SettingsError: The URL cannot be used, or the database is newer than this version.
+        StoreUnavailableError: The database cannot be reached.
+    """
+    store = _migrating(open_store(url, data_dir=data_dir))
+    return await store.migrate() if store else ()
+
+
+@runtime_checkable
+class _Migrating(Protocol):
+    """A store with a schema."""
+
+    async def pending(self) -> tuple[str, ...]: ...
+
+    async def migrate(self) -> tuple[str, ...]: ...
+
+
+def _migrating(store: Store) -> _Migrating | None:
+    return store if isinstance(store, _Migrating) else None
 
 
 def _memory() -> Store:
@@ -68,3 +108,15 @@ def _sqlite(url: str) -> Store:
     from chatkeep.stores.sql.store import SqlStore  # noqa: PLC0415
 
     return SqlStore(SqliteDatabase(Path(path)))
+
+
+def _postgres(url: str) -> Store:
+    if find_spec("asyncpg") is None:
+        raise SettingsError(
+            "PostgreSQL needs a package that is not installed: pip install 'chatkeep[postgres]'"
+        )
+    from chatkeep.stores.sql.postgres import PostgresDatabase  # noqa: PLC0415 - loads the driver
+    from chatkeep.stores.sql.postgres_url import read_url  # noqa: PLC0415
+    from chatkeep.stores.sql.store import SqlStore  # noqa: PLC0415
+
+    return SqlStore(PostgresDatabase(read_url(url)))

@@ -1,8 +1,9 @@
 """What the SQL store asks of a database, and the failure policy that all of them share.
 
-* Reads and writes have a pool each, so that no reader waits behind a queue of writers.
-* A write is one transaction. One that found the database locked (or lost a deadlock) is tried
-  again, a few times and after a random pause; nothing of the failed try is stored.
+* A write is one transaction. One that found the database locked (or lost a deadlock, or its
+  connection) is tried again, a few times and after a random pause.
+* A connection lost in the middle of a COMMIT leaves its outcome unknown. The new try finds out:
+  every write may be repeated. If no new try comes through, the error says that it is unknown.
 * What is left is a `StoreUnavailableError`; the driver's error is its `__cause__`. Errors that
   only a mistake of ours explains pass as they are.
 * Cancelling the caller does not cut an operation that a connection is working on: it ends in the
@@ -25,11 +26,18 @@ from sqlalchemy.sql.base import Executable
 from chatkeep.errors import StoreUnavailableError
 from chatkeep.stores.sql.statements import InsertFactory
 
-_ATTEMPTS = 5
+_ATTEMPTS = 6
 _LONGEST_PAUSE = 0.1
-"""Seconds before the first new try; each later one may wait that much longer."""
+"""Seconds before the first new try. Each later one may wait that much longer after a collision,
+twice as long after a loss: together long enough for a server to start again."""
 
 type Work[T] = Callable[[AsyncConnection], Awaitable[T]]
+type WorkOnce[T] = Callable[[AsyncConnection, bool], Awaitable[T]]
+
+_UNKNOWN = (
+    "The database was lost while it was asked. What was being saved may have been saved; please "
+    "look before you try again."
+)
 
 
 class Fault(Enum):
@@ -37,6 +45,8 @@ class Fault(Enum):
 
     BUSY = auto()
     """Somebody else is writing: the same transaction can succeed a moment later."""
+    LOST = auto()
+    """The connection is of no use any more: on a new one the same transaction can succeed."""
     GONE = auto()
     """The database cannot serve anybody right now."""
     BUG = auto()
@@ -49,6 +59,10 @@ class Database(ABC):
     insert: InsertFactory
     """The dialect's `insert()`, with `ON CONFLICT`."""
 
+    deadline: float | None = None
+    """Seconds after which a caller is told that the database is gone, whatever the driver does;
+    what is still under way a second later is cut."""
+
     def __init__(self) -> None:
         self._reader: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
@@ -57,6 +71,14 @@ class Database(ABC):
     @abstractmethod
     async def connect(self) -> tuple[AsyncEngine, AsyncEngine]:
         """Return the engines to read (autocommit) and to write with, the schema up to date."""
+
+    @abstractmethod
+    async def pending(self) -> tuple[str, ...]:
+        """Return the migrations that are still to be applied, oldest first. Changes nothing."""
+
+    @abstractmethod
+    async def migrate(self) -> tuple[str, ...]:
+        """Apply what is pending and return it."""
 
     @abstractmethod
     def fault(self, error: DBAPIError) -> Fault:
@@ -75,7 +97,11 @@ class Database(ABC):
             await asyncio.wait(self._running)
         for engine in engines:
             if engine is not None:
-                await engine.dispose()
+                await self.close(engine)
+
+    async def close(self, engine: AsyncEngine) -> None:
+        """Close the engine's connections."""
+        await engine.dispose()
 
     async def fetch(
         self, statement: Executable, parameters: Mapping[str, Any]
@@ -94,13 +120,37 @@ class Database(ABC):
 
         The work may be done more than once, so it must not have effects of its own.
         """
+        return await self.write_once(lambda connection, _: work(connection))
+
+    async def write_once[T](self, work: WorkOnce[T]) -> T:
+        """Do work in one transaction, telling it whether an earlier try may have been committed.
+
+        For work whose second time would end otherwise than its first.
+        """
         engine = _opened(self._writer)
+        doubtful = False
 
         async def transaction() -> T:
-            async with engine.begin() as connection:
-                return await work(connection)
+            nonlocal doubtful
+            committing = False
+            try:
+                async with engine.begin() as connection:
+                    result = await work(connection, doubtful)
+                    committing = True
+            except (DBAPIError, OSError) as error:
+                doubtful = doubtful or (committing and self._fault(error) is Fault.LOST)
+                raise
+            return result
 
-        return await self._to_the_end(self.retrying(transaction))
+        async def told() -> T:
+            try:
+                return await self.retrying(transaction)
+            except StoreUnavailableError as error:
+                if doubtful:
+                    raise StoreUnavailableError(_UNKNOWN) from error.__cause__
+                raise
+
+        return await self._to_the_end(told())
 
     async def retrying[T](self, operation: Callable[[], Awaitable[T]]) -> T:
         """Do an operation by the failure policy above."""
@@ -109,21 +159,34 @@ class Database(ABC):
                 return await operation()
             except PoolTimeoutError as error:
                 raise StoreUnavailableError from error
-            except DBAPIError as error:
-                fault = self.fault(error)
+            except (DBAPIError, OSError) as error:
+                fault = self._fault(error)
                 if fault is Fault.BUG:
                     raise
                 if fault is Fault.GONE or attempt == _ATTEMPTS:
                     raise StoreUnavailableError from error
-            # Writers that collided must not collide again.
-            await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE * attempt))  # noqa: S311 - no secret
+            # Writers that collided must not collide again, nor all come back at once.
+            longest = _LONGEST_PAUSE * (attempt if fault is Fault.BUSY else 2 ** (attempt - 1))
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - no secret
         raise AssertionError("unreachable")
+
+    def _fault(self, error: DBAPIError | OSError) -> Fault:
+        # Drivers pass on what the network does to them as it is.
+        return Fault.LOST if isinstance(error, OSError) else self.fault(error)
 
     async def _to_the_end[T](self, operation: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(operation)
+        if self.deadline is not None:
+            # Later than its caller is told, who must not take this for a cancellation.
+            timer = asyncio.get_running_loop().call_later(self.deadline + 1, task.cancel)
+            task.add_done_callback(lambda _: timer.cancel())
         self._running.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(self.deadline):
+                return await asyncio.shield(task)
+        except TimeoutError as error:
+            raise StoreUnavailableError(_UNKNOWN) from error
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

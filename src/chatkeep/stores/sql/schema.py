@@ -1,13 +1,17 @@
 """The tables. Tenant and owner lead every key and every index.
 
 `body` is the JSON text of the SDK's model without what has a column of its own; see
-`chatkeep.stores.encoding`. A change here needs a migration: the tests compare the two.
+`chatkeep.stores.encoding`. JSON escapes NUL by itself; other text is escaped for PostgreSQL.
+A change here needs a migration: the tests compare the two.
 """
+
+import re
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     ForeignKeyConstraint,
     Index,
     MetaData,
@@ -15,7 +19,49 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
 )
+
+_ESCAPE = "\x01"
+
+
+class EscapedText(TypeDecorator[str]):
+    """Text in PostgreSQL, which cannot hold NUL: it is stored as U+0001 `0`, U+0001 doubled.
+
+    One to one, so that comparing for equality is comparing the text; and nothing that people type
+    looks different in the database.
+    """
+
+    impl: type[String] = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text to store."""
+        del dialect
+        if value is None or ("\0" not in value and _ESCAPE not in value):
+            return value
+        return value.replace(_ESCAPE, _ESCAPE * 2).replace("\0", f"{_ESCAPE}0")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text that was stored."""
+        del dialect
+        if value is None or _ESCAPE not in value:
+            return value
+        return _ESCAPED.sub(lambda found: "\0" if found[1] == "0" else _ESCAPE, value)
+
+
+_ESCAPED = re.compile(f"{_ESCAPE}([{_ESCAPE}0])")
+
+
+class EscapedString(EscapedText):
+    """The same for a `VARCHAR`."""
+
+    impl = String
+    cache_ok = True
+
+
+_name = String().with_variant(EscapedString(), "postgresql")
+_title = Text().with_variant(EscapedText(), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -28,8 +74,8 @@ metadata = MetaData(
 owners = Table(
     "owners",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("owner", String, nullable=False),
+    Column("tenant", _name, nullable=False),
+    Column("owner", _name, nullable=False),
     # The position of the owner's next thread: a counter, because the highest position in use
     # plus one would come twice after a deletion.
     Column("next_seq", BigInteger, nullable=False),
@@ -39,14 +85,14 @@ owners = Table(
 threads = Table(
     "threads",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("owner", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("tenant", _name, nullable=False),
+    Column("owner", _name, nullable=False),
+    Column("id", _name, nullable=False),
     Column("seq", BigInteger, nullable=False),
     # The position of the next item. Taking it also locks the thread's row, so that writers of
     # one thread queue here on every database.
     Column("next_seq", BigInteger, nullable=False),
-    Column("title", Text),
+    Column("title", _title),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("tenant", "owner", "id"),
     Index(None, "tenant", "owner", "seq", unique=True),
@@ -55,10 +101,10 @@ threads = Table(
 items = Table(
     "items",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("owner", String, nullable=False),
-    Column("thread_id", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("tenant", _name, nullable=False),
+    Column("owner", _name, nullable=False),
+    Column("thread_id", _name, nullable=False),
+    Column("id", _name, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("type", String, nullable=False),
     Column("hidden", Boolean, nullable=False),
@@ -75,11 +121,11 @@ items = Table(
 attachments = Table(
     "attachments",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("owner", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("tenant", _name, nullable=False),
+    Column("owner", _name, nullable=False),
+    Column("id", _name, nullable=False),
     # Without a foreign key: the SDK may name the thread before it has stored it.
-    Column("thread_id", String),
+    Column("thread_id", _name),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("tenant", "owner", "id"),
     Index(None, "tenant", "owner", "thread_id"),
@@ -88,10 +134,10 @@ attachments = Table(
 feedback = Table(
     "feedback",
     metadata,
-    Column("tenant", String, nullable=False),
-    Column("owner", String, nullable=False),
-    Column("thread_id", String, nullable=False),
-    Column("item_id", String, nullable=False),
+    Column("tenant", _name, nullable=False),
+    Column("owner", _name, nullable=False),
+    Column("thread_id", _name, nullable=False),
+    Column("item_id", _name, nullable=False),
     Column("kind", String, nullable=False),
     PrimaryKeyConstraint("tenant", "owner", "thread_id", "item_id"),
     ForeignKeyConstraint(

@@ -19,6 +19,7 @@ from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, NotFoundError
 from chatkeep.ports import Store
 from chatkeep.stores.encoding import (
+    checked_text,
     decode_attachment,
     decode_item,
     decode_thread,
@@ -41,8 +42,16 @@ class SqlStore(Store):
         self._sql = Statements(database.insert)
 
     async def open(self) -> None:
-        """Connect; bring the schema up to date."""
+        """Connect; the schema is, or is made, the one this version needs."""
         await self._db.open()
+
+    async def pending(self) -> tuple[str, ...]:
+        """Return the migrations that the database still needs. Works without `open()`."""
+        return await self._db.pending()
+
+    async def migrate(self) -> tuple[str, ...]:
+        """Apply the migrations that the database still needs. Works without `open()`."""
+        return await self._db.migrate()
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -103,32 +112,32 @@ class SqlStore(Store):
         values = {**key, **_params(encode_thread(thread)._asdict()), "p_next_seq": 2}
         first = {**key, **_params(encode_item(message)._asdict()), "p_item": message.id, "p_seq": 1}
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: AsyncConnection, repeated: bool) -> None:
             for attachment in message.attachments:
                 bind = {**key, "p_attachment": attachment.id}
                 if not (await connection.execute(self._sql.bind_attachment, bind)).rowcount:
                     raise NotFoundError
             seq = await self._take_thread_seq(connection, values)
             created = await connection.execute(self._sql.insert_thread, {**values, "p_seq": seq})
-            if not created.rowcount:
+            if created.rowcount:
+                await connection.execute(self._sql.put_item, first)
+            elif not (repeated and await self._has_item(connection, first)):
                 raise ConflictError
-            await connection.execute(self._sql.put_item, first)
 
-        await self._db.write(work)
+        await self._db.write_once(work)
 
     async def title_thread(self, thread_id: str, title: str, context: RequestContext) -> bool:
         """Set the title if the thread has none yet; say whether that happened."""
         key = _key(context, thread=thread_id)
+        values = {**key, **_params({"title": title})}
 
-        async def work(connection: AsyncConnection) -> bool:
-            values = {**key, "p_title": title}
+        async def work(connection: AsyncConnection, repeated: bool) -> bool:
             if (await connection.execute(self._sql.title_thread, values)).rowcount:
                 return True
-            if (await connection.execute(self._sql.has_thread, key)).first() is None:
-                raise NotFoundError
-            return False
+            row = _found((await connection.execute(self._sql.load_thread, key)).first())
+            return bool(repeated and row.title == title)
 
-        return await self._db.write(work)
+        return await self._db.write_once(work)
 
     async def load_thread_items(
         self,
@@ -148,11 +157,12 @@ class SqlStore(Store):
             after, direction, scope, self._sql.item_seq, {**key, "p_item": after}
         )
         pages = self._sql.item_page if include_hidden else self._sql.shown_item_page
-        rows = await self._db.fetch(
-            pages[direction], {**key, "p_start": start, "p_limit": limit + 1}
-        )
+        page = pages[direction], {**key, "p_start": start, "p_limit": limit + 1}
+        rows = await self._db.fetch(*page)
         if not rows:
             await self._one(self._sql.has_thread, key)
+            # The thread may have come since, and its first message with it.
+            rows = await self._db.fetch(*page)
         return build_page(rows, limit, scope, lambda row: decode_item(row.type, row.body))
 
     async def add_thread_item(
@@ -196,7 +206,7 @@ class SqlStore(Store):
         """Delete several items and their feedback."""
         await self._write_each(
             self._sql.delete_item,
-            [_key(context, thread=thread_id, item=item_id) for item_id in item_ids],
+            [_key(context, thread=thread_id, item=each) for each in _in_order(item_ids)],
         )
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
@@ -228,7 +238,9 @@ class SqlStore(Store):
         """Keep the user's latest judgement of each item."""
         if not item_ids:
             await self._one(self._sql.has_thread, _key(context, thread=thread_id))
-        rows = [_key(context, thread=thread_id, item=each, kind=kind) for each in item_ids]
+        rows = [
+            _key(context, thread=thread_id, item=each, kind=kind) for each in _in_order(item_ids)
+        ]
         try:
             await self._write_each(self._sql.put_feedback, rows)
         except IntegrityError as error:
@@ -276,6 +288,9 @@ class SqlStore(Store):
     async def _take_thread_seq(self, connection: AsyncConnection, values: Parameters) -> int:
         return int((await connection.execute(self._sql.take_thread_seq, values)).scalar_one())
 
+    async def _has_item(self, connection: AsyncConnection, values: Parameters) -> bool:
+        return (await connection.execute(self._sql.item_seq, values)).first() is not None
+
     async def _put_item(self, connection: AsyncConnection, values: Parameters) -> None:
         seq = (await connection.execute(self._sql.take_item_seq, values)).scalar_one_or_none()
         if seq is None:
@@ -289,7 +304,15 @@ def _key(context: RequestContext, **more: object) -> Parameters:
 
 
 def _params(values: Mapping[str, object]) -> Parameters:
-    return {f"p_{name}": value for name, value in values.items()}
+    return {
+        f"p_{name}": checked_text(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def _in_order(item_ids: Sequence[str]) -> list[str]:
+    """Return ids in the one order in which rows are locked: two calls then cannot deadlock."""
+    return sorted(set(item_ids))
 
 
 def _found[T](value: T | None) -> T:

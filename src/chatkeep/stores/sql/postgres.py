@@ -1,0 +1,279 @@
+"""PostgreSQL: many processes, one database.
+
+* One pool serves reads and writes. A connection is taken for one call and never held between
+  calls: with `pool_size` connections any number of calls is served, each waiting for its turn.
+* No ping before use. A connection that turns out to be lost drops the whole pool, and the call is
+  repeated on a new one: each call is one transaction, so nothing is done twice. That costs a
+  round trip less for each call than asking first, and also covers a loss in the middle.
+* A COMMIT whose answer is lost may or may not have happened. Repeating is safe, because every
+  write is an upsert, a deletion, or asks whether the earlier try is already there (`write_once`).
+* After a failover the old server may live on as a standby: what refuses a write as read-only
+  (25006) counts as lost, and new connections are made to a primary only.
+* Positions are taken by `UPDATE … RETURNING`, under the lock of the thread's row, in READ
+  COMMITTED: writers of one thread queue there, and commit in the order of their positions.
+* The schema is not changed by opening: `chatkeep migrate` does that, under an advisory lock.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Connection, event, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from chatkeep.errors import SettingsError, StoreUnavailableError
+from chatkeep.stores.sql import migrate
+from chatkeep.stores.sql.database import Database, Fault
+from chatkeep.stores.sql.postgres_url import PostgresUrl
+
+_POOL_TIMEOUT = 10.0
+"""Seconds that a call waits for a connection of the pool."""
+_RECYCLE = 1800
+"""Seconds after which a connection is replaced: networks forget idle ones."""
+_STATEMENT_TIMEOUT = 10
+_LOCK_TIMEOUT = 5
+_IDLE_TIMEOUT = 15
+"""Seconds that a transaction may wait for us, who may be gone, before its locks are freed."""
+_COMMAND_TIMEOUT = _STATEMENT_TIMEOUT + 2.0
+"""Seconds that we wait for the server's answer; its own limit comes first unless it hangs."""
+_DEADLINE = 30.0
+"""Seconds that a call takes at most, new tries included."""
+_CLOSE_TIMEOUT = 5.0
+
+_MIGRATION_LOCK = int.from_bytes(b"chatkeep")
+_MIGRATION_WAIT = 120
+"""Seconds that a migration waits for another one; for the tables it waits as any call does."""
+
+_OLDEST = 14
+
+_BUSY = {"40001", "40P01"}  # serialisation failure, deadlock
+_LOST = {
+    "25006",  # read-only: a failover made it a standby
+    "25P03",  # our transaction was idle for too long
+    "53300",  # too many connections
+    "57P01",  # shut down by the administrator
+    "57P02",  # another process of the server crashed
+    "57P03",  # starting up, or shutting down
+    "57P05",  # idle for too long
+}
+_BUG_CLASSES = {"22", "23", "42", "54"}
+"""Data, constraint, statement, limit of the program: mistakes of ours."""
+_NOT_OURS = {
+    "42501",  # the rights were taken away
+    "42P01",  # the table is gone
+    "42703",  # the column is gone
+}
+
+_REFUSALS = {
+    "28P01": "The server of {place} refused the user or the password.",
+    "28000": "The server of {place} refused the user or the password.",
+    "3D000": "The server of {place} has no such database.",
+    "42501": "The user of the database {place} lacks a right: {reason}.",
+    "55P03": "The database {place} is locked by another session; nothing was changed.",
+}
+
+
+class PostgresDatabase(Database):
+    """A PostgreSQL database, whose schema `migrate()` makes."""
+
+    insert = staticmethod(insert)
+    deadline = _DEADLINE
+
+    def __init__(self, url: PostgresUrl) -> None:
+        super().__init__()
+        self._url = url
+
+    async def connect(self) -> tuple[AsyncEngine, AsyncEngine]:
+        """Connect, check server and schema, and return two views of one pool.
+
+        Raises:
+            SettingsError: The URL, the rights or the schema do not allow a start.
+            StoreUnavailableError: The server cannot be reached.
+        """
+        writer = self._engine()
+        try:
+            await self._explaining(lambda: self._check(writer))
+        except BaseException:
+            await _dispose(writer)
+            raise
+        return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
+
+    async def pending(self) -> tuple[str, ...]:
+        """Return the migrations that are still to be applied, oldest first."""
+        engine = self._engine()
+        try:
+            return await self._explaining(lambda: migrate.pending(engine))
+        finally:
+            await _dispose(engine)
+
+    async def migrate(self) -> tuple[str, ...]:
+        """Apply what is pending and return it. Others that migrate meanwhile wait."""
+        engine = self._engine(migrating=True)
+        event.listen(engine.sync_engine, "begin", _lock_migrations)
+        try:
+            return await self._explaining(lambda: migrate.upgrade(engine))
+        finally:
+            await _dispose(engine)
+
+    def fault(self, error: DBAPIError) -> Fault:
+        """Say what an error of PostgreSQL, or of its driver, means."""
+        state = _sqlstate(error)
+        if state in _BUSY or isinstance(_driver(error), asyncpg.InvalidCachedStatementError):
+            return Fault.BUSY
+        if state is None:
+            return self._client_fault(error)
+        if error.connection_invalidated or _is_lost(state):
+            return Fault.LOST
+        ours = state[:2] in _BUG_CLASSES and state not in _NOT_OURS
+        return Fault.BUG if ours else Fault.GONE
+
+    async def close(self, engine: AsyncEngine) -> None:
+        """Close the engine's connections; a server that hangs is not waited for."""
+        await _dispose(engine)
+
+    def _client_fault(self, error: DBAPIError) -> Fault:
+        """Say what an error means that did not come from the server."""
+        cause = _driver(error)
+        if isinstance(cause, asyncpg.ClientConfigurationError):
+            return Fault.GONE
+        lost = error.connection_invalidated or isinstance(
+            cause, asyncpg.TargetServerAttributeNotMatched
+        )
+        return Fault.LOST if lost or "clos" in str(error.orig) else Fault.BUG
+
+    async def _check(self, engine: AsyncEngine) -> None:
+        async with engine.connect() as connection:
+            version, encoding, schema = (await connection.execute(_ABOUT)).one()
+        if version // 10_000 < _OLDEST:
+            raise SettingsError(
+                f"The server of {self._url.place} is PostgreSQL {version // 10_000}; Chatkeep "
+                f"needs {_OLDEST} or newer."
+            )
+        if encoding != "UTF8":
+            raise SettingsError(
+                f"The database {self._url.place} has the encoding {encoding}; Chatkeep needs one "
+                "made with ENCODING 'UTF8'."
+            )
+        if schema is None:
+            raise SettingsError(
+                f"The user of the database {self._url.place} has no schema to work in: its "
+                "search_path names none that exists and that it may use."
+            )
+        if todo := await migrate.pending(engine):
+            raise SettingsError(
+                f"The database {self._url.place} needs {len(todo)} migration(s), from {todo[0]} "
+                f"to {todo[-1]}. Run `chatkeep migrate`, then start again."
+            )
+
+    async def _explaining[T](self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Do an operation of the start; what hinders it is one line without a password."""
+        try:
+            return await self.retrying(operation)
+        except StoreUnavailableError as error:
+            raise self._explained(error.__cause__) from error.__cause__
+
+    def _explained(self, cause: BaseException | None) -> SettingsError | StoreUnavailableError:
+        place = self._url.place
+        driver = _driver(cause) if isinstance(cause, DBAPIError) else cause
+        state = _sqlstate(cause) if isinstance(cause, DBAPIError) else None
+        if state in _REFUSALS:
+            return SettingsError(_REFUSALS[state].format(place=place, reason=_line(driver)))
+        if isinstance(driver, asyncpg.ClientConfigurationError):
+            return SettingsError(f"The database URL cannot be used: {driver.args[0]}.")
+        if isinstance(driver, ssl.SSLError) or "SSL" in str(driver):
+            return SettingsError(
+                f"No encrypted connection to {place}: {_line(driver)}. See sslmode in the "
+                "documentation."
+            )
+        return StoreUnavailableError(f"The database {place} cannot be reached: {_line(driver)}.")
+
+    def _engine(self, *, migrating: bool = False) -> AsyncEngine:
+        settings = {
+            "application_name": "chatkeep",
+            "timezone": "UTC",
+            "default_transaction_isolation": "read committed",
+            # A migration takes the time it takes, but must not make others wait for its locks.
+            "statement_timeout": "0" if migrating else f"{_STATEMENT_TIMEOUT}s",
+            "lock_timeout": f"{_LOCK_TIMEOUT}s",
+            "idle_in_transaction_session_timeout": f"{_IDLE_TIMEOUT}s",
+        }
+
+        async def connect() -> Any:
+            return await asyncpg.connect(
+                self._url.dsn,
+                timeout=self._url.connect_timeout,
+                command_timeout=None if migrating else _COMMAND_TIMEOUT,
+                server_settings=settings,
+            )
+
+        engine = create_async_engine(
+            "postgresql+asyncpg://",  # the driver gets the URL itself, which may name many hosts
+            async_creator=connect,
+            pool_size=1 if migrating else self._url.pool_size,
+            max_overflow=0,
+            pool_timeout=_POOL_TIMEOUT,
+            pool_recycle=_RECYCLE,
+            pool_use_lifo=True,  # what a burst opened is left alone, and ages
+            skip_autocommit_rollback=True,
+            hide_parameters=True,  # errors would quote what users wrote
+        )
+        event.listen(engine.sync_engine, "handle_error", _drop_lost_connections)
+        return engine
+
+
+_ABOUT = text(
+    "SELECT current_setting('server_version_num')::integer, current_setting('server_encoding'), "
+    "current_schema()"
+)
+
+
+def _drop_lost_connections(context: ExceptionContext) -> None:
+    """Drop the pool when the server is lost, also when a connection to it still stands."""
+    error = context.original_exception
+    state = getattr(error, "sqlstate", None)
+    # An OSError in the middle of a call is the network's, or our own limit for the answer.
+    if isinstance(error, OSError) or (isinstance(state, str) and _is_lost(state)):
+        context.is_disconnect = True
+
+
+def _lock_migrations(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MIGRATION_WAIT}s'")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}s'")
+
+
+def _is_lost(state: str) -> bool:
+    return state in _LOST or state.startswith("08")  # 08: the connection itself
+
+
+def _driver(error: DBAPIError) -> BaseException | None:
+    """Return asyncpg's own error, which SQLAlchemy wraps twice."""
+    return error.orig.__cause__ if error.orig is not None else None
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state
+
+
+def _line(error: BaseException | None) -> str:
+    """Return an error as a part of a line."""
+    if isinstance(error, socket.gaierror):
+        return "its host is not known"
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    text = str(error).strip().partition("\n")[0].rstrip(".")
+    return text or type(error).__name__
+
+
+async def _dispose(engine: AsyncEngine) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
+            await engine.dispose()
