@@ -9,6 +9,8 @@
     ├── StoreUnavailableError    the database is gone or too slow
     ├── ShuttingDownError        no new work is taken
     ├── UnauthenticatedError     nobody we know is asking
+    │   └── InvalidTokenError        somebody asks with a token that proves nothing
+    ├── IssuerUnavailableError   the keys to check tokens with cannot be had
     └── ModelError               the provider failed; the subclasses say how
         ├── ModelCredentialsError    401, 403
         ├── ModelRequestError        other 4xx: our request was refused
@@ -61,6 +63,17 @@ class ShuttingDownError(ChatkeepError):
 
 class UnauthenticatedError(ChatkeepError):
     """Sign in to use this chat."""
+
+
+class InvalidTokenError(UnauthenticatedError):
+    """The token is not valid."""
+
+
+class IssuerUnavailableError(ChatkeepError):
+    """Your sign-in cannot be checked right now. Please try again."""
+
+    hint: str | None = None
+    """What is wrong, for the operator; not for strangers."""
 
 
 class ModelError(ChatkeepError):

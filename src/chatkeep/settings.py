@@ -13,7 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -25,6 +25,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 
 from chatkeep.errors import SettingsError
@@ -86,10 +87,32 @@ def _key(value: SecretStr) -> SecretStr:
     return SecretStr(key)
 
 
+def _key_url(value: str) -> str:
+    """Return the URL of an issuer's keys: who can change them on the way can be anybody."""
+    parts = urlsplit(_url(value))
+    if "@" in parts.netloc:
+        raise ValueError("has a user name or password in it")
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError("http is for loopback addresses only, use https")
+    return value
+
+
+def _identifier(value: str) -> str:
+    """Return a name that can stand in a token and in a line of text."""
+    if not value.strip() or not value.isprintable():
+        raise ValueError("is empty or has a control character in it")
+    return value
+
+
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_comma_list)
 ]
 URL = Annotated[str, AfterValidator(_url)]
+KeyURL = Annotated[str, AfterValidator(_key_url)]
+Identifier = Annotated[str, Field(max_length=255), AfterValidator(_identifier)]
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -121,11 +144,52 @@ class Database(_Section):
 class Auth(_Section):
     """Who may use the chat."""
 
-    mode: Annotated[tuple[Literal["anonymous"], ...], BeforeValidator(_comma_list)] = Field(
+    mode: Annotated[tuple[Literal["anonymous", "jwt"], ...], BeforeValidator(_comma_list)] = Field(
         ("anonymous",),
         min_length=1,
-        description="anonymous (a signed cookie for each browser, loopback only)",
+        description="anonymous (a signed cookie for each browser, loopback only), jwt (tokens of "
+        "an issuer), or both by commas",
     )
+    issuer: Identifier | None = Field(
+        None, description="the issuer of the tokens, exactly as their iss says"
+    )
+    jwks_url: KeyURL | None = Field(
+        None, description="an https URL of the issuer's keys, such as https://issuer/jwks.json"
+    )
+    audience: Identifier | None = Field(
+        None, description="the name of this server in the aud of the tokens"
+    )
+    algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(_comma_list)] = Field(
+        get_args(Algorithm),
+        min_length=1,
+        description="asymmetric signature algorithms by commas, such as RS256,ES256",
+    )
+    user_claim: Identifier = Field("sub", description="the claim that names the user")
+    tenant_claim: Identifier = Field("tenant", description="the claim that names the tenant")
+    default_tenant: Identifier | None = Field(
+        None, description="the tenant of tokens that name none"
+    )
+    token_type: Identifier | None = Field(
+        None, description="the typ that tokens must have, such as at+jwt"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        """Refuse half a sign-in: tokens that cannot be checked, or that nobody asks for."""
+        needed = {
+            "CHATKEEP_AUTH_ISSUER": self.issuer,
+            "CHATKEEP_AUTH_JWKS_URL": self.jwks_url,
+            "CHATKEEP_AUTH_AUDIENCE": self.audience,
+        }
+        if "jwt" in self.mode:
+            if missing := [name for name, value in needed.items() if value is None]:
+                raise ValueError(f"auth.mode: jwt needs more settings; set {', '.join(missing)}")
+        elif given := [name for name, value in needed.items() if value is not None]:
+            raise ValueError(
+                f"auth.mode: {', '.join(given)} would have no effect, as jwt is not among the "
+                "modes; set CHATKEEP_AUTH_MODE=jwt"
+            )
+        return self
 
 
 class Models(_Section):
@@ -322,6 +386,9 @@ def _build(values: Mapping[str, tuple[object, str]]) -> Settings:
         problem = error.errors(include_url=False, include_input=False)[0]
         path = [part for part in problem["loc"] if isinstance(part, str)]
         dotted = ".".join(path[:2])
+        if dotted == "auth" and problem["type"] == "value_error":
+            # Settings that do not go together; the sentence names them.
+            raise SettingsError(str(problem["ctx"]["error"])) from error
         source = values.get(dotted, (None, "default"))[1]
         remedy = dict(_descriptions(Settings)).get(dotted, "")
         message = f"{dotted} ({source}): {problem['msg']}; expected {remedy}"
@@ -341,8 +408,8 @@ def _check_exposure(settings: Settings) -> None:
     if "anonymous" in settings.auth.mode and not is_loopback(settings.server.host):
         raise SettingsError(
             f"server.host: {settings.server.host!r} can be reached from other machines, but "
-            "auth.mode is 'anonymous', which this version allows on loopback only; "
-            "set HOST=127.0.0.1"
+            "auth.mode has 'anonymous', which is for loopback only; "
+            "set HOST=127.0.0.1, or CHATKEEP_AUTH_MODE=jwt for users who sign in"
         )
 
 

@@ -10,6 +10,8 @@ from chatkeep.errors import (
     ChatkeepError,
     ConflictError,
     InvalidRequestError,
+    InvalidTokenError,
+    IssuerUnavailableError,
     ModelError,
     NotFoundError,
     SettingsError,
@@ -32,10 +34,12 @@ def body(response: Response) -> dict[str, object]:
     [
         (InvalidRequestError("why"), 400, "bad-request"),
         (UnauthenticatedError("why"), 401, "unauthorized"),
+        (InvalidTokenError("why"), 401, "unauthorized"),
         (NotFoundError("why"), 404, "not-found"),
         (ConflictError("why"), 409, "conflict"),
         (UnsupportedError("why"), 501, "not-implemented"),
         (StoreUnavailableError("why"), 503, "service-unavailable"),
+        (IssuerUnavailableError("why"), 503, "service-unavailable"),
         (ShuttingDownError("why"), 503, "service-unavailable"),
     ],
 )
@@ -73,6 +77,26 @@ def test_of_everything_else_nothing_is_told(error: Exception) -> None:
     assert response.status_code == 500
     assert b"secret" not in bytes(response.body)
     assert body(response)["request_id"] == "req_1"
+
+
+@pytest.mark.parametrize(
+    ("error", "challenge"),
+    [
+        (UnauthenticatedError(), "Bearer"),
+        (InvalidTokenError(), 'Bearer error="invalid_token"'),
+        (NotFoundError(), None),
+    ],
+)
+def test_who_is_not_known_is_told_how_to_be(error: ChatkeepError, challenge: str | None) -> None:
+    """401 carries `WWW-Authenticate`, with an error code only when there was a token (RFC 6750)."""
+    assert problem_of(error, "r").headers.get("www-authenticate") == challenge
+
+
+def test_the_operators_hint_is_not_told() -> None:
+    """Which issuer fails, and how, is nobody else's business."""
+    error = IssuerUnavailableError()
+    error.hint = "secret"
+    assert b"secret" not in bytes(problem_of(error, "r").body)
 
 
 @pytest.mark.parametrize("status", [503, 500, 409])

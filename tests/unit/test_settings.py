@@ -8,9 +8,16 @@ from pydantic import ValidationError
 
 from chatkeep import Settings, load_settings
 from chatkeep.errors import SettingsError
-from chatkeep.settings import ALIASES, unknown_names, walk
+from chatkeep.settings import ALIASES, Auth, unknown_names, walk
 
 SECRET = "sk-very-secret-4711"
+
+JWT = {
+    "CHATKEEP_AUTH_MODE": "jwt",
+    "CHATKEEP_AUTH_ISSUER": "https://issuer.example/",
+    "CHATKEEP_AUTH_JWKS_URL": "https://issuer.example/keys",
+    "CHATKEEP_AUTH_AUDIENCE": "chat",
+}
 
 type Load = Callable[..., Settings]
 
@@ -78,7 +85,9 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "server.port": "1",
         "server.cors_origins": "https://a",
         "server.max_body_bytes": "2048",
-        "auth.mode": "anonymous",
+        "auth.mode": "anonymous,jwt",
+        "auth.jwks_url": "https://other/keys",
+        "auth.algorithms": "ES256",
         "models.provider": "tour",
         "models.openai_base_url": "http://a",
         "models.tour": "false",
@@ -88,9 +97,11 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "log.level": "debug",
     }
     name = "CHATKEEP_" + dotted.replace(".", "_").upper()
-    read = dict(walk(load(**{name: values.get(dotted, "7")})))
-    changed = {field for field, value in walk(Settings()) if read[field] != value}
-    assert changed == ({dotted} if dotted != "auth.mode" else set())
+    others = JWT if dotted.startswith("auth.") else {}  # signing in takes several settings
+    before = dict(walk(load(**others)))
+    after = walk(load(**(others | {name: values.get(dotted, "7")})))
+    changed = {field for field, value in after if before[field] != value}
+    assert changed == {dotted}
 
 
 @pytest.mark.parametrize(("alias", "dotted"), ALIASES.items())
@@ -337,9 +348,84 @@ def test_no_authentication_at_all_is_no_mode(load: Load, mode: str) -> None:
     assert refused(load, "auth.mode = []").startswith("auth.mode ")
 
 
-def test_an_unknown_way_to_authenticate_is_refused(load: Load) -> None:
+@pytest.mark.parametrize("mode", ["oidc", "key", "proxy", "anonymous,oidc", "none", "JWT"])
+def test_an_unknown_way_to_authenticate_is_refused(load: Load, mode: str) -> None:
     """A mode of a later version does not fall back to another one."""
-    assert refused(load, CHATKEEP_AUTH_MODE="anonymous,jwt").startswith("auth.mode ")
+    message = refused(load, **(JWT | {"CHATKEEP_AUTH_MODE": mode}))
+    assert message.startswith("auth.mode (environment variable CHATKEEP_AUTH_MODE): ")
+    assert "'anonymous' or 'jwt'" in message
+
+
+def test_tokens_turn_anonymous_users_off(load: Load) -> None:
+    """Only who names both modes gets both; with tokens alone any address may be listened on."""
+    assert load(**JWT, HOST="0.0.0.0").auth.mode == ("jwt",)
+    both = JWT | {"CHATKEEP_AUTH_MODE": "anonymous, jwt"}
+    assert load(**both).auth.mode == ("anonymous", "jwt")
+    message = refused(load, **both, HOST="0.0.0.0")
+    assert message.startswith("server.host: ")
+    assert "CHATKEEP_AUTH_MODE=jwt" in message
+
+
+@pytest.mark.parametrize("missing", [name for name in JWT if name != "CHATKEEP_AUTH_MODE"])
+def test_tokens_need_to_be_checked_somehow(load: Load, missing: str) -> None:
+    """Without issuer, keys or audience there is no start, and the line says what to set."""
+    message = refused(load, **{name: value for name, value in JWT.items() if name != missing})
+    assert message == f"auth.mode: jwt needs more settings; set {missing}"
+
+
+def test_all_that_is_missing_is_said_at_once(load: Load) -> None:
+    """The mode alone is answered with the three names; so is a tree made in Python."""
+    expected = "CHATKEEP_AUTH_ISSUER, CHATKEEP_AUTH_JWKS_URL, CHATKEEP_AUTH_AUDIENCE"
+    assert refused(load, CHATKEEP_AUTH_MODE="jwt").endswith(expected)
+    with pytest.raises(ValidationError, match=expected):
+        Auth(mode=("jwt",))
+
+
+def test_an_issuer_that_nobody_asks_is_a_contradiction(load: Load) -> None:
+    """Who names an issuer wants users to sign in; anonymous ones would be a surprise."""
+    message = refused(load, CHATKEEP_AUTH_ISSUER="https://issuer.example/")
+    assert message.startswith("auth.mode: CHATKEEP_AUTH_ISSUER would have no effect")
+    assert message.endswith("set CHATKEEP_AUTH_MODE=jwt")
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "HS512", "None", "ES256K", "RS1", ","])
+def test_only_asymmetric_algorithms(load: Load, algorithm: str) -> None:
+    """With a shared secret, whoever checks tokens could make them."""
+    for value in (algorithm, f"RS256,{algorithm}")[: 1 if algorithm == "," else 2]:
+        message = refused(load, **JWT, CHATKEEP_AUTH_ALGORITHMS=value)
+        assert message.startswith("auth.algorithms ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://issuer.example/keys",
+        "http://10.0.0.1/keys",
+        "http://localhost.evil.example/keys",
+        f"https://user:{SECRET}@issuer.example/keys",
+        "ftp://localhost/keys",
+        "file:///keys",
+        "keys",
+    ],
+)
+def test_keys_come_over_a_safe_way(load: Load, url: str) -> None:
+    """Plain http is for loopback only, and nothing secret is in the URL."""
+    message = refused(load, **(JWT | {"CHATKEEP_AUTH_JWKS_URL": url}))
+    assert message.startswith("auth.jwks_url (environment variable CHATKEEP_AUTH_JWKS_URL): ")
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/k", "http://localhost/k", "http://[::1]/k"])
+def test_keys_of_this_machine_may_come_by_http(load: Load, url: str) -> None:
+    """Nobody listens on loopback."""
+    assert load(**(JWT | {"CHATKEEP_AUTH_JWKS_URL": url})).auth.jwks_url == url
+
+
+@pytest.mark.parametrize("tenant", [" ", "a\nb", "x" * 256, "\u202e"])
+def test_a_default_tenant_is_a_name(load: Load, tenant: str) -> None:
+    """What no token may say, the settings may not say either."""
+    message = refused(load, **JWT, CHATKEEP_AUTH_DEFAULT_TENANT=tenant)
+    assert message.startswith("auth.default_tenant ")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ async def _probe(chatkeep: "Chatkeep") -> int:
     failed = 0
     probes = {
         "database": chatkeep.open,
+        **chatkeep.auth.probes,
         **{f"model {entry.id}": entry.probe for entry in chatkeep.catalog.entries},
     }
     try:

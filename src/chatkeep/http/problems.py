@@ -9,6 +9,8 @@ from chatkeep.errors import (
     ChatkeepError,
     ConflictError,
     InvalidRequestError,
+    InvalidTokenError,
+    IssuerUnavailableError,
     NotFoundError,
     ShuttingDownError,
     StoreUnavailableError,
@@ -23,6 +25,7 @@ _STATUS: dict[type[ChatkeepError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     UnsupportedError: HTTPStatus.NOT_IMPLEMENTED,
     StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    IssuerUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     ShuttingDownError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -58,6 +61,8 @@ def problem(status: HTTPStatus, detail: str, request_id: str) -> Response:
     headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(_RETRY_SECONDS)
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(
         json.dumps(body), status, headers=headers, media_type="application/problem+json"
     )
@@ -69,6 +74,9 @@ def problem_of(error: Exception, request_id: str) -> Response:
         return problem(error.status, error.detail, request_id)
     for kind in type(error).__mro__:
         if status := _STATUS.get(kind):
-            return problem(status, str(error), request_id)
+            response = problem(status, str(error), request_id)
+            if isinstance(error, InvalidTokenError):
+                response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+            return response
     detail = "Something went wrong here; the server's log says more under this request_id."
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)
