@@ -16,24 +16,24 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
-from chatkeep.auth.anonymous import AnonymousAuthenticator, load_key
+from chatkeep.auth import AuthConfig, JwtConfig, open_authenticators
+from chatkeep.auth.anonymous import TENANT
 from chatkeep.errors import ChatkeepError
 from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
 from chatkeep.http.pages import Assets
 from chatkeep.http.probes import Health
 from chatkeep.http.problems import HTTPProblem, problem, problem_of
-from chatkeep.http.routes import ChatKitEndpoint, identify
-from chatkeep.loopback import is_loopback
+from chatkeep.http.routes import ChatKitEndpoint, visitor_cookie
 from chatkeep.models.catalog import Catalog
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.opening import open_models
-from chatkeep.ports import Authenticator
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.protocol.wire import farewell_event
 from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
+from chatkeep.telemetry.logging import tame_libraries
 from chatkeep.turns.engine import TurnEngine
 
 INSTRUCTIONS = (
@@ -74,7 +74,7 @@ class Chatkeep:
         self.store = open_store(self.database_url, data_dir=settings.data_dir)
         self.engine = TurnEngine()
         self.health = Health({"database": self.store.ping})
-        authenticators: list[Authenticator] = [AnonymousAuthenticator(load_key(settings.data_dir))]
+        self.auth = open_authenticators(_auth_config(settings))
         server = ChatkeepServer(
             self.store,
             self.catalog,
@@ -86,13 +86,13 @@ class Chatkeep:
             server=server,
             preflight=Preflight(self.store, self.catalog),
             engine=self.engine,
-            authenticators=authenticators,
+            authenticators=self.auth.chain,
             max_body_bytes=settings.server.max_body_bytes,
         )
         assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))
         self._opening = asyncio.Lock()
         self._opened = False
-        self._app = _build_app(self, endpoint, assets, authenticators)
+        self._app = _build_app(self, endpoint, assets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -110,6 +110,7 @@ class Chatkeep:
             if not self._opened:
                 # Unless told not to, the Agents SDK sends prompts to OpenAI when it finds a key.
                 set_tracing_disabled(True)
+                tame_libraries()
                 await self.store.open()
                 self._opened = True
 
@@ -121,6 +122,7 @@ class Chatkeep:
     async def aclose(self) -> None:
         """Stop what runs and close every connection. Idempotent."""
         await self.drain()
+        await self.auth.aclose()
         await self.catalog.aclose()
         await self.store.aclose()
         self._opened = False
@@ -130,7 +132,6 @@ def _build_app(
     chatkeep: Chatkeep,
     endpoint: ChatKitEndpoint,
     assets: Assets,
-    authenticators: list[Authenticator],
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -149,7 +150,7 @@ def _build_app(
             Middleware(
                 OriginMiddleware,
                 origins=origins,
-                loopback_only=is_loopback(settings.server.host),
+                loopback_only="anonymous" in settings.auth.mode,
             ),
             Middleware(
                 CORSMiddleware,
@@ -166,7 +167,7 @@ def _build_app(
             HTTPException: _answer_http_error,
         },
     )
-    _add_routes(app, chatkeep, endpoint, assets, authenticators)
+    _add_routes(app, chatkeep, endpoint, assets)
     return app
 
 
@@ -175,7 +176,6 @@ def _add_routes(
     chatkeep: Chatkeep,
     endpoint: ChatKitEndpoint,
     assets: Assets,
-    authenticators: list[Authenticator],
 ) -> None:
     @app.post("/chatkit")
     async def chatkit(request: Request) -> Response:
@@ -183,7 +183,7 @@ def _add_routes(
 
     @app.api_route("/", methods=_READ)
     async def page(request: Request) -> Response:
-        return assets.page((await identify(request, authenticators)).set_cookie)
+        return assets.page(await visitor_cookie(request, chatkeep.auth.chain))
 
     @app.api_route("/chatkit.js", methods=_READ)
     async def element(request: Request) -> Response:
@@ -201,6 +201,25 @@ def _add_routes(
     @app.api_route("/health", methods=_READ)
     async def ready() -> Response:
         return await chatkeep.health.ready()
+
+
+def _auth_config(settings: Settings) -> AuthConfig:
+    auth = settings.auth
+    anonymous = "anonymous" in auth.mode
+    jwt = None
+    if "jwt" in auth.mode and auth.issuer and auth.jwks_url and auth.audience:
+        jwt = JwtConfig(
+            issuer=auth.issuer,
+            jwks_url=auth.jwks_url,
+            audience=auth.audience,
+            algorithms=auth.algorithms,
+            user_claim=auth.user_claim,
+            tenant_claim=auth.tenant_claim,
+            default_tenant=auth.default_tenant,
+            token_type=auth.token_type,
+            reserved_tenant=TENANT if anonymous else None,
+        )
+    return AuthConfig(settings.data_dir, anonymous=anonymous, jwt=jwt)
 
 
 def _models_config(settings: Settings) -> ModelsConfig:

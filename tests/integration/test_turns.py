@@ -1,6 +1,7 @@
 """Turns through a real socket: what a user writes, gets and finds again."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -350,3 +351,146 @@ async def test_conversations_survive_a_restart(start_server: StartServer, connec
     other.http.cookies.update(cookies)
 
     assert await other.texts(answer.thread_id) == await client.texts(answer.thread_id)
+
+
+async def test_an_emoji_cut_in_two_is_whole_everywhere(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """Half a surrogate in text, thoughts or a title costs no answer and no later turn."""
+    provider.script = lambda _: [Thought("\ud83d"), Text("one \ud83d"), Text("\ude00 two \ud83d")]
+    answer = await client.say("hello")
+    provider.script = ScriptedProvider().script
+    again = await client.say("more", answer.thread_id)
+
+    assert answer.error is None
+    assert "one 😀 two" in answer.text
+    assert again.error is None
+
+
+async def test_leaving_after_the_answer_is_complete_is_no_interruption(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+) -> None:
+    """A reader that leaves while the title is awaited leaves a complete, named thread."""
+
+    def script(messages: Sequence[Message]) -> Iterable[Step]:
+        if "title" in messages[0].text:
+            return [Pause(5), Text("late")]
+        return [Text("Done.")]
+
+    provider.script = script
+    client = connect(await start_server(models__titles="model"))
+    events = client.stream("threads.create", input=user_input("my question"))
+    thread_id = ""
+    async for event in events:
+        thread_id = thread_id or event["thread"]["id"]
+        if event["type"] == "thread.item.done" and event["item"]["type"] == "assistant_message":
+            break
+    await events.aclose()
+
+    async with asyncio.timeout(5):
+        while not (title := (await client.call("threads.list"))["data"][0].get("title")):
+            await asyncio.sleep(0.02)
+    assert title == "my question"
+    await client.say("next", thread_id)
+    assert "interrupted" not in str(provider.streamed[-1]["messages"])
+
+
+async def test_a_stopped_first_answer_has_a_name(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """A thread whose first answer was stopped is named after its question."""
+    provider.script = lambda _: [Text("word " * 500, gap=0.02)]
+    events = client.stream("threads.create", input=user_input("my question"))
+    async for event in events:
+        if event["type"] == "thread.item.updated":
+            break
+    await events.aclose()
+
+    async with asyncio.timeout(5):
+        while not (title := (await client.call("threads.list"))["data"][0].get("title")):
+            await asyncio.sleep(0.02)
+    assert title == "my question"
+
+
+async def test_a_stalled_reader_holds_the_provider_back(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """What nobody reads is not fetched: every buffer on the way is bounded."""
+    sent = 0
+
+    def script(_: Sequence[Message]) -> Iterable[Step]:
+        nonlocal sent
+        for sent in range(200_000):  # noqa: B007 - read below
+            yield Text("word " * 20)
+
+    provider.script = script
+    events = client.stream("threads.create", input=user_input("flood"))
+    await anext(events)
+    await asyncio.sleep(1.5)
+    held = sent
+    await asyncio.sleep(0.5)
+
+    assert sent == held
+    await events.aclose()
+
+
+async def test_deleting_a_thread_stops_its_answer(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """The provider's socket is closed, and nothing of the thread is left."""
+    provider.script = lambda _: [Text("word " * 500, gap=0.02)]
+    events = client.stream("threads.create", input=user_input("long"))
+    thread_id = (await anext(events))["thread"]["id"]
+    async for event in events:
+        if event["type"] == "thread.item.updated":
+            break
+    await client.call("threads.delete", thread_id=thread_id)
+    rest = [event async for event in events]
+
+    async with asyncio.timeout(2):
+        while not provider.closed_early:
+            await asyncio.sleep(0.01)
+    assert len(rest) < 500
+    assert (await client.call("threads.list"))["data"] == []
+
+
+async def test_a_failed_store_before_the_first_event_is_a_problem(
+    server: LiveServer, client: ChatKitClient
+) -> None:
+    """While the database is locked nothing is acknowledged: 503, not a broken stream."""
+    await client.say("hello")
+    path = server.chatkeep.settings.data_dir / "chatkeep.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(ProblemResponse) as refused:
+            await client.say("while locked")
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+    assert refused.value.status == 503
+    assert len((await client.call("threads.list"))["data"]) == 1
+
+
+@pytest.mark.parametrize("title", ["", "x" * 201, "two\nlines", "over\u202eride"])
+async def test_titles_are_bounded(client: ChatKitClient, title: str) -> None:
+    """A title is a line of at most 200 printable characters."""
+    answer = await client.say("hello")
+    with pytest.raises(ProblemResponse) as refused:
+        await client.call("threads.update", thread_id=answer.thread_id, title=title)
+
+    assert refused.value.status == 400
+
+
+async def test_long_thoughts_do_not_flood_the_wire(
+    client: ChatKitClient, provider: ScriptedProvider
+) -> None:
+    """Thoughts of many tokens arrive whole, in a bounded number of bytes."""
+    provider.script = lambda _: [*[Thought("thinking ")] * 2000, Text("Done.")]
+    answer = await client.say("why?")
+
+    size = len(str(answer.events))
+    done = next(e for e in answer.of("thread.item.done") if e["item"]["type"] == "workflow")
+    assert len(done["item"]["workflow"]["tasks"][0]["content"]) == 9 * 2000
+    assert size < 30 * 9 * 2000

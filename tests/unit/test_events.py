@@ -193,11 +193,11 @@ def test_events_do_not_change_after_they_were_made(converter: EventConverter) ->
     added = Raw("response.output_item.added", item=Raw("reasoning", id=FAKE))
     place = {"item_id": FAKE, "summary_index": 0}
     deltas = [
-        Raw("response.reasoning_summary_text.delta", delta=word, **place) for word in ("a", "b")
+        Raw("response.reasoning_summary_text.delta", delta=word * 200, **place) for word in "ab"
     ]
     events = feed(converter, added, *deltas, *message("answer"))
 
     opened, first, second = dump(events)[:3]
     assert opened["item"]["workflow"]["tasks"] == []
-    assert first["update"]["task"]["content"] == "a"
-    assert second["update"]["task"]["content"] == "ab"
+    assert first["update"]["task"]["content"] == "a" * 200
+    assert second["update"]["task"]["content"] == "a" * 200 + "b" * 200

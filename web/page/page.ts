@@ -18,8 +18,12 @@ function readConfig(): Partial<PageConfig> {
 }
 
 function threadInAddress(): string | null {
-  const id = decodeURIComponent(location.hash.slice(1));
-  return id === '' ? null : id;
+  const fragment = location.hash.slice(1);
+  try {
+    return decodeURIComponent(fragment) || null;
+  } catch {
+    return fragment; // not of our making: a conversation that does not exist
+  }
 }
 
 function optionsFrom(config: Partial<PageConfig>): ChatKitOptions {

@@ -65,7 +65,7 @@ export class Conversation {
     this.#host = host;
   }
 
-  /** Shows another thread; `null` shows a new one. A running answer goes on without a reader. */
+  /** Shows another thread; `null` shows a new one. The stream of a running answer is closed. */
   async open(threadId: string | null): Promise<void> {
     const changed = threadId !== this.store.value.threadId;
     this.close();

@@ -41,6 +41,8 @@ from chatkit.types import (
     WorkflowTaskUpdated,
 )
 
+_THOUGHT_STEP = 120  # characters between two updates of a thought
+
 type Events = Iterable[ThreadStreamEvent]
 
 
@@ -79,6 +81,7 @@ class EventConverter:
         self._messages: dict[str, _Message] = {}
         self._thoughts: WorkflowItem | None = None
         self._thought_index: dict[tuple[str, str, int], int] = {}
+        self._shown: dict[int, int] = {}  # characters of each thought that the client has
         self._calls: dict[str, str] = {}
 
     def convert(self, event: StreamEvent) -> Events:
@@ -115,7 +118,7 @@ class EventConverter:
     def end_thoughts(self) -> Iterator[ThreadStreamEvent]:
         """Close the running thoughts, as something else is about to be shown."""
         item, self._thoughts = self._thoughts, None
-        self._thought_index = {}
+        self._thought_index, self._shown = {}, {}
         if item is None:
             return
         if not item.workflow.tasks:
@@ -244,10 +247,15 @@ class EventConverter:
             tasks.append(ThoughtTask(content=event.delta))
             added = WorkflowTaskAdded(task=tasks[index].model_copy(), task_index=index)
             yield _updated(self._thoughts.id, added)
+            self._shown[index] = len(event.delta)
         elif isinstance(task := tasks[index], ThoughtTask):
             task.content += event.delta
-            updated = WorkflowTaskUpdated(task=task.model_copy(), task_index=index)
-            yield _updated(self._thoughts.id, updated)
+            # An update repeats the whole thought, so they come further apart as it grows.
+            shown = self._shown[index]
+            if len(task.content) - shown >= max(_THOUGHT_STEP, shown // 10):
+                self._shown[index] = len(task.content)
+                updated = WorkflowTaskUpdated(task=task.model_copy(), task_index=index)
+                yield _updated(self._thoughts.id, updated)
 
     def _note_call(self, raw: Any) -> None:
         if getattr(raw, "type", None) == "function_call":

@@ -21,7 +21,7 @@ from agents import (
     RunResultStreaming,
     TResponseInputItem,
 )
-from agents.exceptions import AgentsException
+from agents.exceptions import AgentsException, ModelRefusalError
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
     ThreadItemAddedEvent,
@@ -34,6 +34,7 @@ from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
 from chatkeep.errors import ModelError
 from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.guard import Backpressure, backpressure
 
 _MAX_STEPS = 10  # model calls in one turn; tools that call each other must end somewhere
 
@@ -76,16 +77,23 @@ async def run_agent(
             until then has been finished by `thread.item.done` events.
     """
     converter = EventConverter(context.thread.id, context.generate_id)
+    pressure = Backpressure()
+    token = backpressure.set(pressure)  # inherited by the task that the runner starts here
     result = Runner.run_streamed(
         agent, input_items, context=context, max_turns=_MAX_STEPS, run_config=config
     )
+    backpressure.reset(token)
+    pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
     shown: set[str] = set()
     try:
-        async with aclosing(_pump(result, converter, context)) as events:
+        async with aclosing(_pump(result, converter, context, pressure)) as events:
             async for event in events:
                 if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
                     shown.add(event.item.id)
                 yield event
+    except ModelRefusalError:
+        for event in converter.close():  # the refusal is the answer, and has been shown
+            yield event
     except _TRIPWIRES as error:
         for item_id in shown:
             yield ThreadItemRemovedEvent(item_id=item_id)
@@ -97,11 +105,14 @@ async def run_agent(
 
 
 async def _pump(
-    result: RunResultStreaming, converter: EventConverter, context: TurnContext
+    result: RunResultStreaming,
+    converter: EventConverter,
+    context: TurnContext,
+    pressure: Backpressure,
 ) -> AsyncGenerator[ThreadStreamEvent]:
     """Yield the events of the run and of its tools as they come."""
     context.before_item(converter.end_thoughts)
-    task = asyncio.create_task(_fill(result, converter, context), name="agent-run")
+    task = asyncio.create_task(_fill(result, converter, context, pressure), name="agent-run")
     try:
         while (event := await context.next_event()) is not None:
             yield event
@@ -111,10 +122,14 @@ async def _pump(
 
 
 async def _fill(
-    result: RunResultStreaming, converter: EventConverter, context: TurnContext
+    result: RunResultStreaming,
+    converter: EventConverter,
+    context: TurnContext,
+    pressure: Backpressure,
 ) -> None:
     try:
         async for event in result.stream_events():
+            pressure.taken()
             for converted in converter.convert(event):
                 if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
                     await context.end_workflow()  # an answer begins: the tool's work is done

@@ -68,7 +68,11 @@ async def title_from_model(entry: ModelEntry, message: UserMessageItem) -> str |
 
 
 def _clean(text: str) -> str | None:
-    """Return the first line without quotes and Markdown; a whole paragraph is no title."""
+    """Return the first line without quotes and Markdown; a whole paragraph is no title.
+
+    What cannot be printed goes: control characters, overrides of the direction, half surrogates.
+    """
+    text = "".join(c for c in text if c.isprintable() or c == "\n")
     line = next((line for line in text.splitlines() if line.strip()), "")
     line = re.sub(r"[*_#`]|^\s*title:\s*", "", line, flags=re.IGNORECASE).strip(" \t\"'“”„«».")
     return line if line and len(line) <= 2 * _MAX_CHARS else None

@@ -25,6 +25,8 @@ from chatkeep.telemetry.logging import configure
 if TYPE_CHECKING:
     from chatkeep import Chatkeep
 
+_LAST_BYTES_SECONDS = 3
+
 _log = structlog.get_logger(__name__)
 
 
@@ -46,7 +48,9 @@ def serve(host: str | None, port: int | None, config: Path | None) -> None:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return uvloop's where it exists: a turn takes an eighth less of it. Not on Windows."""
-    if find_spec("uvloop") is None:
+    # Its debug mode crashes the process when a generator of the SDK is collected.
+    debugs = sys.flags.dev_mode or os.environ.get("PYTHONASYNCIODEBUG")
+    if debugs or find_spec("uvloop") is None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
     return factory
@@ -89,7 +93,13 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     try:
         # The lifespan is ours: uvicorn ends it before the handlers it cancels have cleaned up.
         config = uvicorn.Config(
-            chatkeep, lifespan="off", log_config=None, access_log=False, server_header=False
+            chatkeep,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # After the drain: what is left are readers that do not read their last bytes.
+            timeout_graceful_shutdown=_LAST_BYTES_SECONDS,
         )
         await _Server(config, chatkeep, listener).serve([listener])
     finally:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatkeep.http.problems import HTTPProblem, problem_of
 from chatkeep.ids import new_id
 from chatkeep.loopback import is_loopback, is_other_machine
+from chatkeep.telemetry.logging import describe
 
 _log = structlog.get_logger("chatkeep.access")
 
@@ -63,7 +64,7 @@ class RequestMiddleware:
         except Exception as error:
             if status:
                 raise  # the response has begun: the server closes the connection
-            _log.exception("request failed", request_id=request_id)
+            _log.error("request failed", request_id=request_id, **describe(error))
             await problem_of(error, request_id)(scope, receive, send_with_headers)
         finally:
             log = _log.debug if scope["path"].startswith(_QUIET_PATHS) else _log.info

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from chatkit.types import is_streaming_req
+from chatkit.types import ThreadsDeleteReq, is_streaming_req
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -28,7 +28,26 @@ async def identify(request: Request, authenticators: Sequence[Authenticator]) ->
     Raises:
         UnauthenticatedError: No authenticator knows.
     """
-    credentials = Credentials(headers=request.headers, cookies=request.cookies)
+    # A header that comes twice is a list (RFC 9110, 5.3), so that no two readers of it can each
+    # see another token.
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return await _ask(authenticators, Credentials(headers, request.cookies))
+
+
+async def visitor_cookie(request: Request, authenticators: Sequence[Authenticator]) -> str | None:
+    """Return the cookie that the page gives to a visitor, if there is one to give.
+
+    The page is for everybody, and asked for without a token.
+    """
+    try:
+        return (await _ask(authenticators, Credentials({}, request.cookies))).set_cookie
+    except UnauthenticatedError:
+        return None
+
+
+async def _ask(authenticators: Sequence[Authenticator], credentials: Credentials) -> Identity:
     for authenticator in authenticators:
         if identity := await authenticator.authenticate(credentials):
             return identity
@@ -58,17 +77,21 @@ class ChatKitEndpoint:
         )
         await self.preflight.check(parsed, context)
         headers = {"Set-Cookie": identity.set_cookie} if identity.set_cookie else {}
+        owner = (identity.principal.tenant, identity.principal.user)
         if not is_streaming_req(parsed):
+            if isinstance(parsed, ThreadsDeleteReq):
+                # Else its answer would go on, paid for and with nowhere to go.
+                await self.engine.stop((*owner, parsed.params.thread_id))
             answer = await self.server.answer(parsed, context)
             headers["Cache-Control"] = "no-store"
             return Response(answer, headers=headers, media_type="application/json")
         thread_id, events = self.server.stream(parsed, context)
-        key = (identity.principal.tenant, identity.principal.user, thread_id)
-        turn = self.engine.start(key, events)
+        turn = self.engine.start((*owner, thread_id), events)
+        await turn.begun()  # a failure until here is a problem document, not a broken stream
         return TurnResponse(turn, ndjson=_wants_ndjson(request), headers=headers)
 
     async def _read(self, request: Request) -> bytes:
-        content_type = request.headers.get("content-type", "application/json")
+        content_type = request.headers.get("content-type", "")
         if content_type.split(";", 1)[0].strip().lower() != "application/json":
             raise HTTPProblem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the request as application/json."

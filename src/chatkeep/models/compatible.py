@@ -5,6 +5,7 @@ stream can be reached; `tests/unit/test_sdk_pins.py` fails when its signature mo
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, cast
@@ -20,7 +21,13 @@ from chatkeep.errors import (
     ModelUnavailableError,
 )
 from chatkeep.models.errors import FOREIGN_ERRORS, translate
-from chatkeep.models.guard import CheckedStream, Deadlines, SurrogateJoiner, paced
+from chatkeep.models.guard import (
+    CheckedStream,
+    Deadlines,
+    SurrogateJoiner,
+    backpressure,
+    paced,
+)
 
 type Prepare = Callable[[], Awaitable[tuple[AsyncOpenAI, str]]]
 """Returns the client and the provider's name of the model; called before every request, so that
@@ -30,6 +37,10 @@ type _Events = AsyncGenerator[TResponseStreamEvent]
 
 _OPERATORS_BUSINESS = (ModelCredentialsError, ModelRequestError, ModelUnavailableError)
 _TEXT_EVENTS = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_DELTAS = _TEXT_EVENTS | {
+    "response.reasoning_summary_text.delta",
+    "response.reasoning_text.delta",
+}
 
 
 class CompatibleModel(Model):
@@ -68,7 +79,8 @@ class CompatibleModel(Model):
     ) -> AsyncIterator[TResponseStreamEvent]:
         """Stream an answer, within the deadlines."""
         started = False
-        surrogates = SurrogateJoiner()
+        joiners: defaultdict[str, SurrogateJoiner] = defaultdict(SurrogateJoiner)
+        pressure = backpressure.get()
         try:
             async with asyncio.timeout(self._deadlines.first_token):
                 inner = await self._inner()
@@ -76,10 +88,13 @@ class CompatibleModel(Model):
             stream = cast("_Events", inner.stream_response(*args, **kwargs))
             async with aclosing(stream) as events:
                 async for event in paced(events, self._deadlines):
-                    if event.type in _TEXT_EVENTS:
-                        started = True
-                        cast("Any", event).delta = surrogates.feed(cast("Any", event).delta)
+                    if event.type in _DELTAS:
+                        started = started or event.type in _TEXT_EVENTS
+                        delta = cast("Any", event)
+                        delta.delta = joiners[event.type].feed(delta.delta)
                     yield event
+                    if pressure is not None:
+                        await pressure.wait()
         except ModelError as error:
             self._hinted(error)
             raise

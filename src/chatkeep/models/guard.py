@@ -7,7 +7,9 @@ without a finish reason is a cut, not an answer; the SDK asks for one from OpenA
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from chatkeep.errors import ModelInterruptedError, ModelUnavailableError
 
+_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_AT_END = re.compile("[\ud800-\udbff]\\Z")
 
@@ -50,6 +53,34 @@ class SurrogateJoiner:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+class Backpressure:
+    """Holds a model back while a run has more events than its reader has taken.
+
+    The Agents SDK queues without a bound between model and reader.
+    """
+
+    _LIMIT = 512
+
+    def __init__(self) -> None:
+        self.waiting: Callable[[], int] = lambda: 0
+        self._room = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return when there is room."""
+        while self.waiting() >= self._LIMIT:
+            self._room.clear()
+            await self._room.wait()
+
+    def taken(self) -> None:
+        """Say that the reader has taken an event."""
+        if not self._room.is_set() and self.waiting() < self._LIMIT // 2:
+            self._room.set()
+
+
+backpressure: ContextVar[Backpressure | None] = ContextVar("backpressure", default=None)
+"""Of the run that a model is called in."""
+
+
 async def paced[T](events: AsyncIterator[T], deadlines: Deadlines) -> AsyncIterator[T]:
     """Yield the events; one that does not come in time raises `TimeoutError`.
 
@@ -78,6 +109,13 @@ class CheckedStream:
 
     def __init__(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
         self._stream = stream
+        self._joiners: defaultdict[str, SurrogateJoiner] = defaultdict(SurrogateJoiner)
+
+    def _repair(self, delta: Any) -> None:
+        """Join what was cut, before the SDK gathers it for the next call of the model."""
+        for name in _TEXTS:
+            if isinstance(text := getattr(delta, name, None), str):
+                setattr(delta, name, self._joiners[name].feed(text))
 
     @property
     def response(self) -> Any:
@@ -94,7 +132,9 @@ class CheckedStream:
         async for chunk in self._stream:
             begun = True
             # Null in some servers' last chunk, which brings the usage.
-            finished = finished or any(choice.finish_reason for choice in chunk.choices or ())
+            for choice in chunk.choices or ():
+                finished = finished or bool(choice.finish_reason)
+                self._repair(getattr(choice, "delta", None))  # some leave it out at the end
             yield chunk
         if not finished:
             raise ModelInterruptedError if begun else ModelUnavailableError

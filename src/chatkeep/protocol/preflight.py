@@ -19,6 +19,7 @@ from chatkit.types import (
     ThreadsListReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
+    ThreadsUpdateReq,
     UserMessageInput,
     UserMessageItem,
     is_streaming_req,
@@ -32,6 +33,9 @@ from chatkeep.protocol.wire import thread_id_of
 
 MAX_PAGE = 100
 """Rows of a page, at most; a larger `limit` gets this many."""
+
+MAX_TITLE = 200
+"""Characters of a thread's title, at most."""
 
 _NOT_OFFERED = {
     "attachments.create": "This server does not take attachments.",
@@ -62,6 +66,8 @@ class Preflight:
             _clamp(request)
         if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
             await self._check_message(request.params.input, context)
+        if isinstance(request, ThreadsUpdateReq):
+            _check_title(request.params.title)
         thread_id = thread_id_of(request)
         if thread_id is None or request.type == "threads.delete":
             return
@@ -118,6 +124,13 @@ def _clamp(request: ThreadsListReq | ItemsListReq) -> None:
         if limit < 1:
             raise InvalidRequestError("params.limit: must be at least 1")
         request.params.limit = min(limit, MAX_PAGE)
+
+
+def _check_title(title: str) -> None:
+    if not title.strip() or len(title) > MAX_TITLE or not title.isprintable():
+        raise InvalidRequestError(
+            f"params.title: 1 to {MAX_TITLE} characters, without line breaks and control characters"
+        )
 
 
 def _no_action(action: str) -> UnsupportedError:

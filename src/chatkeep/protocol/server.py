@@ -6,6 +6,7 @@ pinned, and `tests/unit/test_sdk_pins.py` fails when one of those methods moves.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,15 +45,17 @@ from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.history import load_history
 from chatkeep.agent.run import run_agent, run_config
-from chatkeep.agent.title import title_from_model, title_from_words
+from chatkeep.agent.title import title_from_model
 from chatkeep.context import RequestContext
 from chatkeep.errors import ChatkeepError
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.ports import Store
+from chatkeep.protocol.naming import Naming
 from chatkeep.protocol.wire import error_event, sse_event, thread_id_of
+from chatkeep.telemetry.logging import describe
 
 _HISTORY_SHARE = 0.7  # of the context; instructions, tools and the answer need the rest
-_TITLE_SECONDS = 3.0  # how long a finished answer waits for its title
+_TITLE_SECONDS = 1.0  # how long a finished answer waits for its title
 _INTERRUPTED = "The assistant's previous answer was interrupted before it was complete."
 
 _HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
@@ -121,23 +124,26 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         agent = self._agents.get(entry.id, self._agent) if entry else self._agent
         config = self._configs[entry.id] if entry else self._own_config
         turn = TurnContext(thread=thread, store=self.store, request_context=context)
-        naming = self._start_naming(thread, message, entry)
+        asked = None
+        names = entry or self._catalog.default
+        if message is not None and self._titles_by_model and names.titles:
+            asked = title_from_model(names, message)
+        naming = Naming(self.store, thread, message, context, asked)
         try:
             async for event in run_agent(agent, history, turn, config, entry):
                 yield event
-        except CustomStreamError:
-            if message is not None and thread.title is None:
-                for event in await self._name(thread, title_from_words(message), context):
-                    yield event
+            wait = 0 if turn.client_tool_call else _TITLE_SECONDS
+            if named := await naming.finish(wait=wait):
+                yield ThreadUpdatedEvent(thread=self._to_thread_response(named))
+        except asyncio.CancelledError:
+            await naming.finish(wait=0)
             raise
-        else:
-            if message is not None and thread.title is None:
-                title = await _in_time(naming) or title_from_words(message)
-                for event in await self._name(thread, title, context):
-                    yield event
+        except CustomStreamError:
+            if named := await naming.finish(wait=0):
+                yield ThreadUpdatedEvent(thread=self._to_thread_response(named))
+            raise
         finally:
-            if naming is not None:
-                naming.cancel()
+            naming.close()
 
     async def add_feedback(
         self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
@@ -175,22 +181,31 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
     async def _stream(
         self, request: StreamingReq, thread_id: str, context: RequestContext
     ) -> AsyncGenerator[bytes]:
-        """Frame the events; whatever fails becomes the one error event that ends the stream."""
+        """Frame the events; whatever fails becomes the one error event that ends the stream.
+
+        Raises:
+            ChatkeepError: It failed before the first event: there is no stream yet to end.
+        """
+        begun = False
         try:
-            async for event in self._events(request, thread_id, context):
-                if not (isinstance(event, _CARRIES_ITEM) and isinstance(event.item, _HIDDEN)):
-                    yield sse_event(self._serialize(event))
+            async with aclosing(self._events(request, thread_id, context)) as events:
+                async for event in events:
+                    if not (isinstance(event, _CARRIES_ITEM) and isinstance(event.item, _HIDDEN)):
+                        yield sse_event(self._serialize(_with_words(event, context)))
+                        begun = True
         except ChatkeepError as error:
+            if not begun:
+                raise
             _log.warning("turn failed", error=type(error).__name__, request_id=context.request_id)
             yield sse_event(self._serialize(error_event(str(error), allow_retry=True)))
-        except Exception:  # noqa: BLE001 - recorded, and answered as the stream's last event
-            _log.exception("turn failed", request_id=context.request_id)
-            message = f"Something went wrong here (reference {context.request_id})."
+        except Exception as error:  # noqa: BLE001 - recorded, and answered as the last event
+            _log.error("turn failed", request_id=context.request_id, **describe(error))
+            message = _went_wrong(context)
             yield sse_event(self._serialize(error_event(message, allow_retry=True)))
 
     def _events(
         self, request: StreamingReq, thread_id: str, context: RequestContext
-    ) -> AsyncIterator[ThreadStreamEvent]:
+    ) -> AsyncGenerator[ThreadStreamEvent]:
         match request:
             case ThreadsCreateReq():
                 return self._create(request.params.input, thread_id, context)
@@ -201,7 +216,7 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
 
     async def _create(
         self, message: UserMessageInput, thread_id: str, context: RequestContext
-    ) -> AsyncIterator[ThreadStreamEvent]:
+    ) -> AsyncGenerator[ThreadStreamEvent]:
         """Store thread and message together; the SDK leaves an empty thread when one fails."""
         thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC), status=ActiveStatus())
         item = await self._build_user_message_item(message, thread, context)
@@ -213,7 +228,7 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
 
     async def _retry(
         self, thread_id: str, item_id: str, context: RequestContext
-    ) -> AsyncIterator[ThreadStreamEvent]:
+    ) -> AsyncGenerator[ThreadStreamEvent]:
         """Answer again; what stood behind the message goes when the new answer is complete.
 
         The SDK deletes it first, and a failure then loses both.
@@ -225,7 +240,7 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         old = await self._ids_behind(thread_id, item_id, context)
         answered = failed = False
         async for event in self._answer(thread, item, context):
-            answered = answered or isinstance(event, ThreadItemDoneEvent)
+            answered = answered or _is_answer(event)
             failed = failed or isinstance(event, ErrorEvent)
             yield event
         if answered and not failed:
@@ -262,25 +277,6 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         # What was stored may name a model that is not offered any more.
         return self._catalog.find(chosen) or self._catalog.default
 
-    def _start_naming(
-        self, thread: ThreadMetadata, message: UserMessageItem | None, entry: ModelEntry | None
-    ) -> asyncio.Task[str | None] | None:
-        entry = entry or self._catalog.default
-        if message is None or thread.title is not None:
-            return None
-        if not (self._titles_by_model and entry.titles):
-            return None
-        return asyncio.create_task(title_from_model(entry, message), name="title")
-
-    async def _name(
-        self, thread: ThreadMetadata, title: str | None, context: RequestContext
-    ) -> list[ThreadStreamEvent]:
-        """Name the thread unless the user has done so meanwhile."""
-        if not title or not await self.store.title_thread(thread.id, title, context):
-            return []
-        named = await self.store.load_thread(thread.id, context)
-        return [ThreadUpdatedEvent(thread=self._to_thread_response(named))]
-
     async def _process_non_streaming(
         self, request: NonStreamingReq, context: RequestContext
     ) -> bytes:
@@ -315,8 +311,18 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         return item.model_copy(update={"created_at": datetime.now(UTC)})
 
 
-async def _in_time(naming: asyncio.Task[str | None] | None) -> str | None:
-    if naming is None:
-        return None
-    await asyncio.wait([naming], timeout=_TITLE_SECONDS)
-    return naming.result() if naming.done() else None
+def _is_answer(event: ThreadStreamEvent) -> bool:
+    """Whether something was finished that may stand in place of an old answer."""
+    thoughts = (WorkflowItem, *_HIDDEN)
+    return isinstance(event, ThreadItemDoneEvent) and not isinstance(event.item, thoughts)
+
+
+def _with_words(event: ThreadStreamEvent, context: RequestContext) -> ThreadStreamEvent:
+    """Give the SDK's wordless errors, which it has logged, a sentence and a reference."""
+    if isinstance(event, ErrorEvent) and event.message is None:
+        return error_event(_went_wrong(context), allow_retry=event.allow_retry)
+    return event
+
+
+def _went_wrong(context: RequestContext) -> str:
+    return f"Something went wrong here (reference {context.request_id})."

@@ -76,15 +76,39 @@ def _named(value: Any) -> Any:
     return type(value).__name__ if isinstance(value, BaseException) else value
 
 
+def describe(error: BaseException) -> dict[str, str]:
+    """Return what may be logged of an exception: its type, and the frames that it passed."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    raised = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
+    return {"error": type(error).__name__, "raised": raised}
+
+
+def tame_libraries() -> None:
+    """Keep the texts of exceptions out of the SDK's log records, whoever configures logging.
+
+    Its logger passes exceptions on as they are; without `configure`, as in an application of
+    somebody else's, their texts and tracebacks would be printed.
+    """
+    logger = logging.getLogger("chatkit")
+    if _without_texts not in logger.filters:
+        logger.addFilter(_without_texts)
+
+
+def _without_texts(record: logging.LogRecord) -> bool:
+    _name_only(record)
+    if record.exc_info and record.exc_info[1] is not None:
+        described = describe(record.exc_info[1])
+        record.msg = f"{record.getMessage()} raised at {described['raised']}"
+        record.args, record.exc_info, record.exc_text = (), None, None
+    return True
+
+
 def _where_it_was_raised(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Replace `exc_info` by the exception's type and the frames it passed."""
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()
-    if isinstance(info, BaseException):
-        info = (type(info), info, info.__traceback__)
-    if info and info[1] is not None:
-        frames = traceback.extract_tb(info[2])[-_FRAMES:]
-        event["error"] = type(info[1]).__name__
-        event["raised"] = " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event.update(describe(error))
     return event

@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -115,12 +115,20 @@ class ScriptedProvider:
         elif path.endswith("/models"):
             _write_json(writer, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
         elif path.endswith("/chat/completions"):
-            await self._complete(json.loads(body), reader, writer)
+            await self._noticing(self._complete(json.loads(body), reader, writer))
         elif path.endswith("/responses"):
-            await self._respond(json.loads(body), writer)
+            await self._noticing(self._respond(json.loads(body), writer))
         else:
             _write_json(writer, {"error": {"message": "not found"}}, HTTPStatus.NOT_FOUND)
         return True
+
+    async def _noticing(self, answer: Coroutine[None, None, None]) -> None:
+        """Count a client that leaves before its answer is complete."""
+        try:
+            await answer
+        except ConnectionError:
+            self.closed_early += 1
+            raise
 
     async def _complete(
         self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -128,11 +136,16 @@ class ScriptedProvider:
         self.requests = [*self.requests, request][-_MAX_RECORDED:]
         steps = iter(self.script(_messages(request)))
         if not request.get("stream"):
-            _write_json(writer, _completion("".join(_texts(steps))))
+            text = ""
+            for step in steps:
+                text += step.text if isinstance(step, Text) else ""
+                if isinstance(step, Pause):
+                    await _sleep(step.seconds, reader)
+            _write_json(writer, _completion(text))
             return
         first = next(steps, None)
         while isinstance(first, Pause):
-            await _sleep(first.seconds, reader, self._left)
+            await _sleep(first.seconds, reader)
             first = next(steps, None)
         if isinstance(first, Fail):
             _write_failure(writer, first)
@@ -175,7 +188,7 @@ class ScriptedProvider:
         for step in itertools.chain(begun, steps):
             for delta, gap in _deltas(step):
                 if gap:
-                    await _sleep(gap, reader, self._left)
+                    await _sleep(gap, reader)
                 if delta is not None:
                     _write_event(writer, _chunk(delta))
                     await writer.drain()
@@ -188,16 +201,12 @@ class ScriptedProvider:
         _write_frame(writer, b"data: [DONE]\n\n")
         writer.write(b"0\r\n\r\n")
 
-    def _left(self) -> None:
-        self.closed_early += 1
 
-
-async def _sleep(seconds: float, reader: asyncio.StreamReader, left: Any) -> None:
+async def _sleep(seconds: float, reader: asyncio.StreamReader) -> None:
     """Wait, but notice a client that leaves meanwhile."""
     try:
         async with asyncio.timeout(seconds):
             if not await reader.read(1):
-                left()
                 raise ConnectionResetError
     except TimeoutError:
         return
@@ -221,10 +230,6 @@ def _deltas(step: Step) -> Iterator[tuple[dict[str, Any] | None, float]]:
             raise _Cut
         case Citation():
             return  # chat completions have no such thing
-
-
-def _texts(steps: Iterator[Step]) -> Iterator[str]:
-    return (step.text for step in steps if isinstance(step, Text))
 
 
 def _messages(request: dict[str, Any]) -> list[Message]:

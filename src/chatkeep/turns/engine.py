@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import structlog
 
-from chatkeep.errors import ConflictError, ShuttingDownError, StoreUnavailableError
+from chatkeep.errors import ChatkeepError, ConflictError, ShuttingDownError
 
 type ThreadKey = tuple[str, str, str]
 """Tenant, user and thread."""
@@ -34,6 +34,7 @@ class Turn:
         self._cancelled = False
         self._ended = False
         self._farewell = b""
+        self._error: ChatkeepError | None = None
         self.task = asyncio.create_task(self._produce(), name="turn")
 
     def cancel(self, farewell: bytes = b"") -> None:
@@ -52,6 +53,16 @@ class Turn:
             self.task.cancel()
         else:
             self._writable.set()
+
+    async def begun(self) -> None:
+        """Return when there is something to read.
+
+        Raises:
+            ChatkeepError: The turn failed before its first event; nothing was acknowledged.
+        """
+        await self._readable.wait()
+        if self._error is not None and not any(self._waiting):
+            raise self._error
 
     async def read(self) -> AsyncIterator[bytes]:
         """Yield what was produced, joined when there is more than one chunk."""
@@ -77,9 +88,10 @@ class Turn:
         except asyncio.CancelledError:
             if not self._cancelled:
                 raise
-        except StoreUnavailableError as error:
-            # Only a cancelled turn can fail here: the events answer every other error themselves.
-            _log.warning("a partial answer was not saved", error=type(error.__cause__).__name__)
+        except ChatkeepError as error:
+            self._error = error
+            if self._cancelled:
+                _log.warning("a partial answer was not saved", error=type(error).__name__)
         finally:
             self._waiting.append(self._farewell)
             self._ended = True
@@ -117,6 +129,12 @@ class TurnEngine:
         turn = self._running[key] = Turn(events)
         turn.task.add_done_callback(lambda _: self._running.pop(key, None))
         return turn
+
+    async def stop(self, key: ThreadKey) -> None:
+        """Stop the turn of a thread, if one runs, and return when it has saved what it has."""
+        if (turn := self._running.get(key)) is not None:
+            turn.cancel()
+            await asyncio.wait([turn.task], timeout=_SAVE_SECONDS)
 
     async def drain(self, grace: float, farewell: bytes = b"") -> None:
         """Take no new turns, let running ones finish for `grace` seconds, then stop them.
