@@ -43,7 +43,8 @@ class Store(ChatKitStore[RequestContext], ABC):
     * **Time.** Datetimes come back aware and in UTC. Naive ones, as the SDK makes them, are read
       as local time.
     * **Failure.** A database that is gone, locked beyond its timeout or full raises
-      `StoreUnavailableError`; nothing of the failed call is stored. Cancellation passes.
+      `StoreUnavailableError`; nothing of the failed call is stored, unless the error says that it
+      may have been: a connection can break while a commit is answered. Cancellation passes.
     """
 
     def generate_thread_id(self, context: RequestContext) -> str:

@@ -173,7 +173,7 @@ def test_echo_takes_any_text(question: str) -> None:
 
 
 def test_only_messages_are_read() -> None:
-    """Calls and their results are no messages; parts are joined; instructions come first."""
+    """Calls are no messages, their results are; parts are joined; instructions come first."""
     items: list[Any] = [
         {"role": "user", "content": "a"},
         {"role": "user", "content": [{"type": "input_text", "text": "b"}, {"type": "x"}]},
@@ -185,5 +185,6 @@ def test_only_messages_are_read() -> None:
         Message("system", "be brief"),
         Message("user", "a"),
         Message("user", "b"),
+        Message("tool", "x"),
     ]
     assert read_messages(None, "x") == [Message("user", "x")]
