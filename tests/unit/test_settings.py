@@ -78,6 +78,8 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "server.port": "1",
         "server.cors_origins": "https://a",
         "server.max_body_bytes": "2048",
+        "server.public_url": "https://a",
+        "files.allowed_types": "text/*",
         "auth.mode": "anonymous",
         "models.provider": "tour",
         "models.openai_base_url": "http://a",
