@@ -16,9 +16,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
+from chatkeep.agent.convert import ItemConverter
+from chatkeep.agent.files import FileParts
 from chatkeep.auth import AuthConfig, JwtConfig, open_authenticators
-from chatkeep.auth.anonymous import TENANT
+from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.errors import ChatkeepError
+from chatkeep.files import open_storage
+from chatkeep.files.attachments import Attachments, FileLimits
+from chatkeep.files.signing import LinkSigner
+from chatkeep.files.sweeping import Sweeper
+from chatkeep.http.files import FilesEndpoint
 from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
 from chatkeep.http.pages import Assets
 from chatkeep.http.probes import Health
@@ -28,6 +35,7 @@ from chatkeep.models.catalog import Catalog
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.opening import open_models
+from chatkeep.ports import FileStorage
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.protocol.wire import farewell_event
@@ -73,26 +81,36 @@ class Chatkeep:
         self.database_url = url.get_secret_value() if url else default_url(settings.data_dir)
         self.store = open_store(self.database_url, data_dir=settings.data_dir)
         self.engine = TurnEngine()
-        self.health = Health({"database": self.store.ping})
         self.auth = open_authenticators(_auth_config(settings))
+        self.storage = _open_storage(settings)
+        self._sweeper = Sweeper(self.store, self.storage)
+        self._sweeping: asyncio.Task[None] | None = None
+        signer = LinkSigner(load_key(settings.data_dir))
+        self.attachments = Attachments(self.store, self.storage, signer, _file_limits(settings))
+        self.health = Health({"database": self.store.ping, "files": self.storage.ping})
         server = ChatkeepServer(
             self.store,
             self.catalog,
             agent or Agent(name="Assistant", instructions=INSTRUCTIONS),
             is_default_agent=agent is None,
             titles_by_model=settings.models.titles == "model",
+            attachments=self.attachments,
+            converter=_converter(settings, self.attachments),
+            image_messages=settings.files.image_messages,
         )
         endpoint = ChatKitEndpoint(
             server=server,
-            preflight=Preflight(self.store, self.catalog),
+            preflight=Preflight(self.store, self.catalog, self.attachments),
             engine=self.engine,
             authenticators=self.auth.chain,
             max_body_bytes=settings.server.max_body_bytes,
+            public_url=settings.server.public_url,
         )
+        files = FilesEndpoint(self.attachments, self.auth.chain, settings.server.public_url)
         assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))
         self._opening = asyncio.Lock()
         self._opened = False
-        self._app = _build_app(self, endpoint, assets)
+        self._app = _build_app(self, endpoint, files, assets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -112,6 +130,7 @@ class Chatkeep:
                 set_tracing_disabled(True)
                 tame_libraries()
                 await self.store.open()
+                self._sweeping = asyncio.create_task(self._sweeper.run(), name="sweeper")
                 self._opened = True
 
     async def drain(self) -> None:
@@ -122,15 +141,45 @@ class Chatkeep:
     async def aclose(self) -> None:
         """Stop what runs and close every connection. Idempotent."""
         await self.drain()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait([self._sweeping])
         await self.auth.aclose()
         await self.catalog.aclose()
         await self.store.aclose()
         self._opened = False
 
 
+def _open_storage(settings: Settings) -> FileStorage:
+    url = settings.files.url
+    return open_storage(url.get_secret_value() if url else None, data_dir=settings.data_dir)
+
+
+def _file_limits(settings: Settings) -> FileLimits:
+    files = settings.files
+    return FileLimits(
+        max_bytes=files.max_bytes,
+        allowed_types=files.allowed_types,
+        quota_bytes=files.quota_bytes,
+        upload_seconds=files.upload_seconds,
+        download_seconds=files.download_seconds,
+    )
+
+
+def _converter(settings: Settings, attachments: Attachments) -> ItemConverter:
+    return ItemConverter(
+        FileParts(
+            attachments.read,
+            image_bytes=settings.files.image_bytes,
+            text_tokens=settings.files.text_tokens,
+        )
+    )
+
+
 def _build_app(
     chatkeep: Chatkeep,
     endpoint: ChatKitEndpoint,
+    files: FilesEndpoint,
     assets: Assets,
 ) -> FastAPI:
     @asynccontextmanager
@@ -156,7 +205,7 @@ def _build_app(
                 CORSMiddleware,
                 allow_origins=origins,
                 allow_credentials=True,
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "PUT"],
                 allow_headers=["*"],
                 expose_headers=["X-Request-Id"],
             ),
@@ -168,6 +217,7 @@ def _build_app(
         },
     )
     _add_routes(app, chatkeep, endpoint, assets)
+    _add_file_routes(app, files)
     return app
 
 
@@ -220,6 +270,20 @@ def _auth_config(settings: Settings) -> AuthConfig:
             reserved_tenant=TENANT if anonymous else None,
         )
     return AuthConfig(settings.data_dir, anonymous=anonymous, jwt=jwt)
+
+
+def _add_file_routes(app: FastAPI, files: FilesEndpoint) -> None:
+    @app.post("/files")
+    async def add_file(request: Request) -> Response:
+        return await files.add(request)
+
+    @app.api_route("/files/{attachment_id}", methods=["PUT", "POST"])
+    async def upload_file(request: Request, attachment_id: str) -> Response:
+        return await files.upload(request, attachment_id)
+
+    @app.api_route("/files/{attachment_id}", methods=_READ)
+    async def download_file(request: Request, attachment_id: str) -> Response:
+        return await files.download(request, attachment_id)
 
 
 def _models_config(settings: Settings) -> ModelsConfig:

@@ -27,9 +27,12 @@ class RequestContext:
         request_id: Correlates log lines, problem documents and error events of one request.
         locale: The user's first accepted language (BCP 47), or None.
         metadata: The `metadata` object of the ChatKit request: untrusted client data.
+        base_url: Where the client reaches this server, without a slash at the end: links to
+            files begin with it.
     """
 
     principal: Principal
     request_id: str
     locale: str | None = None
     metadata: dict[str, object] = field(default_factory=dict)
+    base_url: str = ""

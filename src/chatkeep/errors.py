@@ -6,7 +6,11 @@
     ├── InvalidRequestError      the request is not one of the protocol
     ├── UnsupportedError         the request asks for what this server does not offer
     ├── ConflictError            the request contradicts what is stored
+    ├── LinkError                a signed link is expired or not ours
+    ├── TooLargeError            more bytes than allowed
+    ├── FileTypeError            a type of file that is not taken, or not what it claims to be
     ├── StoreUnavailableError    the database is gone or too slow
+    ├── StorageUnavailableError  the file storage is gone, full or too slow
     ├── ShuttingDownError        no new work is taken
     ├── UnauthenticatedError     nobody we know is asking
     │   └── InvalidTokenError        somebody asks with a token that proves nothing
@@ -55,6 +59,22 @@ class ConflictError(ChatkeepError):
 
 class StoreUnavailableError(ChatkeepError):
     """The database cannot be reached right now. Nothing was saved; please try again."""
+
+
+class LinkError(ChatkeepError):
+    """This link is not valid, or not any more."""
+
+
+class TooLargeError(ChatkeepError):
+    """This is too large."""
+
+
+class FileTypeError(ChatkeepError):
+    """Files of this type are not taken."""
+
+
+class StorageUnavailableError(ChatkeepError):
+    """The file storage cannot be used right now. Nothing was saved; please try again."""
 
 
 class ShuttingDownError(ChatkeepError):

@@ -114,6 +114,11 @@ Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+PublicURL = Annotated[str, AfterValidator(lambda value: _url(value).rstrip("/"))]
+Types = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[a-z0-9.+-]+/([a-z0-9.+-]+|\*)$|^\*/\*$")], ...],
+    BeforeValidator(_comma_list),
+]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -131,6 +136,9 @@ class Server(_Section):
         (), description="origins of other sites that may call, as https://host:port, by commas"
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="bytes of a request body, at most")
+    public_url: PublicURL | None = Field(
+        None, description="where browsers reach this server, such as https://chat.example.org"
+    )
 
 
 class Database(_Section):
@@ -222,6 +230,43 @@ class Models(_Section):
     )
 
 
+class Files(_Section):
+    """What may be attached to a message, and where it is kept."""
+
+    url: SecretStr | None = Field(
+        None, description="file:///absolute/directory, s3://bucket, gs://…, az://… or memory://"
+    )
+    max_bytes: int = Field(52_428_800, ge=1, description="bytes of a file, at most")
+    allowed_types: Types = Field(
+        (
+            "image/png",
+            "image/jpeg",
+            "image/gif",
+            "image/webp",
+            "text/*",
+            "application/json",
+            "application/x-ndjson",
+            "application/xml",
+            "application/yaml",
+            "application/toml",
+            "application/pdf",
+        ),
+        description="types of files, by commas, as image/png or text/*",
+    )
+    quota_bytes: int = Field(1_073_741_824, ge=1, description="bytes of a user's files, at most")
+    upload_seconds: Seconds = Field(600, description="seconds that an upload link is good for")
+    download_seconds: Seconds = Field(3600, description="seconds that a download link is good for")
+    image_bytes: int = Field(
+        5_000_000, ge=0, description="bytes of an image that is shown to the model, at most"
+    )
+    image_messages: int = Field(
+        3, ge=0, description="how many newest messages show their images to the model"
+    )
+    text_tokens: int = Field(
+        8_000, ge=0, description="tokens of text from the files of a message, at most"
+    )
+
+
 class Shutdown(_Section):
     """How to stop."""
 
@@ -245,6 +290,7 @@ class Settings(_Section):
     database: Database = Database()
     auth: Auth = Auth()
     models: Models = Models()
+    files: Files = Files()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

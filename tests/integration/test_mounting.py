@@ -38,7 +38,10 @@ def test_alone_with_a_lifespan(tmp_path: Path) -> None:
     """Under a server that speaks lifespan, the database is opened before the first request."""
     app = make(tmp_path)
     with TestClient(app, base_url="http://localhost") as client:
-        assert client.get("/readyz").json() == {"status": "ok", "dependencies": {"database": "ok"}}
+        assert client.get("/readyz").json() == {
+            "status": "ok",
+            "dependencies": {"database": "ok", "files": "ok"},
+        }
         assert (tmp_path / "data" / "chatkeep.db").is_file()
 
 

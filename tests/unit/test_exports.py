@@ -19,7 +19,11 @@ def test_the_public_names() -> None:
 
 def test_the_public_names_of_testing() -> None:
     """What outside backends prove themselves with."""
-    assert sorted(chatkeep.testing.__all__) == ["ScriptedProvider", "StoreContract"]
+    assert sorted(chatkeep.testing.__all__) == [
+        "FileStorageContract",
+        "ScriptedProvider",
+        "StoreContract",
+    ]
     assert all(getattr(chatkeep.testing, name) for name in chatkeep.testing.__all__)
 
 

@@ -84,7 +84,8 @@ async def test_the_routes(server: Any, client: Any) -> None:
     """`/readyz` and `/health` report the dependencies, `/livez` the process."""
     for path in ("/readyz", "/health"):
         response = await client.http.get(path)
-        assert (response.status_code, response.json()["dependencies"]) == (200, {"database": "ok"})
+        dependencies = response.json()["dependencies"]
+        assert (response.status_code, dependencies) == (200, {"database": "ok", "files": "ok"})
     await server.chatkeep.drain()
     assert (await client.http.get("/readyz")).status_code == 503
     assert (await client.http.get("/livez")).status_code == 200

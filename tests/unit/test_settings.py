@@ -88,6 +88,8 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "auth.mode": "anonymous,jwt",
         "auth.jwks_url": "https://other/keys",
         "auth.algorithms": "ES256",
+        "server.public_url": "https://a",
+        "files.allowed_types": "text/*",
         "models.provider": "tour",
         "models.openai_base_url": "http://a",
         "models.tour": "false",

@@ -165,12 +165,12 @@ BAD_REQUESTS: dict[str, tuple[int, dict[str, Any]]] = {
             }
         },
     ),
-    "attachment upload": (
-        501,
+    "attachment of a type that is not taken": (
+        415,
         {
             "json": {
                 "type": "attachments.create",
-                "params": {"name": "a", "size": 1, "mime_type": "text/plain"},
+                "params": {"name": "a", "size": 1, "mime_type": "application/x-msdownload"},
             }
         },
     ),

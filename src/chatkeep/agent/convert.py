@@ -27,6 +27,9 @@ from chatkit.types import (
 )
 from openai.types.responses import EasyInputMessageParam, ResponseInputTextParam
 
+from chatkeep.agent.files import FileParts, Part, note
+from chatkeep.context import RequestContext
+
 MAX_CONTEXT_CHARS = 8_000
 """Characters that one widget or hidden item may add to the input."""
 
@@ -34,14 +37,39 @@ _log = structlog.get_logger(__name__)
 
 
 class ItemConverter(ThreadItemConverter):
-    """Converts one stored item at a time, and never fails on one."""
+    """Converts one stored item at a time, and never fails on one.
 
-    async def convert(self, item: ThreadItem) -> list[TResponseInputItem]:
+    Args:
+        files: Turns attachments into parts of a message; None: only their names are told.
+    """
+
+    def __init__(self, files: FileParts | None = None) -> None:
+        self._files = files
+
+    async def convert(
+        self,
+        item: ThreadItem,
+        context: RequestContext | None = None,
+        *,
+        images: bool = False,
+        text_tokens: int | None = None,
+    ) -> list[TResponseInputItem]:
         """Return the input items for a thread item; none for one that cannot be converted.
 
         An item that was stored once must not make every later turn of its thread fail.
+
+        Args:
+            item: The item.
+            context: Whose thread it is; without, attachments are only named.
+            images: Whether attached images go along, or a note of each.
+            text_tokens: The room for text of attachments, when there is less than usual.
         """
         try:
+            if self._files and context and isinstance(item, UserMessageItem) and item.attachments:
+                parts = await self._files.parts(
+                    item.attachments, context, images=images, text_tokens=text_tokens
+                )
+                return [_join(await self._text_of(item), parts)]
             return await self._thread_item_to_input_item(item, is_last_message=True)
         except Exception as error:  # noqa: BLE001 - whatever was stored: recorded, and left out
             _log.warning("item left out of model input", type=item.type, error=type(error).__name__)
@@ -52,6 +80,15 @@ class ItemConverter(ThreadItemConverter):
     ) -> list[TResponseInputItem]:
         """Return one message: quotation, text, and what tags and attachments stand for."""
         del is_last_message
+        notes = [
+            (await self.attachment_to_message_content(attachment))["text"]
+            for attachment in item.attachments
+        ]
+        texts = [await self._text_of(item), *notes]
+        return [_message("user", "\n\n".join(text for text in texts if text))]
+
+    async def _text_of(self, item: UserMessageItem) -> str:
+        """Return what the user wrote: quotation, text and tags."""
         parts: list[str] = []
         if item.quoted_text:
             parts.append(f"The user refers to this passage:\n<Quote>\n{item.quoted_text}\n</Quote>")
@@ -64,11 +101,7 @@ class ItemConverter(ThreadItemConverter):
         )
         unique = {tag.id: tag for tag in tags}.values()
         parts += [(await self.tag_to_message_content(tag))["text"] for tag in unique]
-        parts += [
-            (await self.attachment_to_message_content(attachment))["text"]
-            for attachment in item.attachments
-        ]
-        return [_message("user", "\n\n".join(part for part in parts if part))]
+        return "\n\n".join(part for part in parts if part)
 
     async def assistant_message_to_input(self, item: AssistantMessageItem) -> TResponseInputItem:
         """Return the answer as plain text, which every provider takes back."""
@@ -81,7 +114,7 @@ class ItemConverter(ThreadItemConverter):
 
     async def attachment_to_message_content(self, attachment: Attachment) -> ResponseInputTextParam:
         """Return a note that names the file."""
-        return _text(f"The user attached the file {attachment.name} ({attachment.mime_type}).")
+        return _text(note(attachment))
 
     async def hidden_context_to_input(self, item: HiddenContextItem) -> TResponseInputItem:
         """Return hidden context of any type."""
@@ -95,6 +128,15 @@ class ItemConverter(ThreadItemConverter):
         """Return the widget's text to copy, or else its JSON, within bounds."""
         shown = item.copy_text or item.widget.model_dump_json(exclude_none=True, exclude_unset=True)
         return _message("user", f"This widget was shown to the user:\n{_bounded(shown)}")
+
+
+def _join(text: str, parts: list[Part]) -> TResponseInputItem:
+    """Return one message; as plain text, which every provider takes, when there is no image."""
+    if not any(part["type"] == "input_image" for part in parts):
+        texts = [text, *(part["text"] for part in parts if part["type"] == "input_text")]
+        return _message("user", "\n\n".join(text for text in texts if text))
+    content = [_text(text), *parts] if text else parts
+    return EasyInputMessageParam(type="message", role="user", content=list(content))
 
 
 def _message(role: Any, text: str) -> TResponseInputItem:

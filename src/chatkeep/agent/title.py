@@ -79,7 +79,8 @@ def _clean(text: str) -> str | None:
 
 
 def _text(message: UserMessageItem) -> str:
-    return " ".join(
+    text = " ".join(
         part.text if isinstance(part, UserMessageTextContent) else f"@{part.text}"
         for part in message.content
     )
+    return text if text.strip() else ", ".join(file.name for file in message.attachments)

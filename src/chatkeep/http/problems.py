@@ -8,12 +8,16 @@ from starlette.responses import Response
 from chatkeep.errors import (
     ChatkeepError,
     ConflictError,
+    FileTypeError,
     InvalidRequestError,
     InvalidTokenError,
     IssuerUnavailableError,
+    LinkError,
     NotFoundError,
     ShuttingDownError,
+    StorageUnavailableError,
     StoreUnavailableError,
+    TooLargeError,
     UnauthenticatedError,
     UnsupportedError,
 )
@@ -24,8 +28,12 @@ _STATUS: dict[type[ChatkeepError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     UnsupportedError: HTTPStatus.NOT_IMPLEMENTED,
+    LinkError: HTTPStatus.FORBIDDEN,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    FileTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     IssuerUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     ShuttingDownError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

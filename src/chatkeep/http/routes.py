@@ -54,6 +54,17 @@ async def _ask(authenticators: Sequence[Authenticator], credentials: Credentials
     raise UnauthenticatedError
 
 
+def base_url(request: Request, public_url: str | None) -> str:
+    """Return where the client reaches this server: as told, or else as it came here.
+
+    Not `request.base_url`, which leaves out where this application is mounted.
+    """
+    if public_url:
+        return public_url
+    url = request.url
+    return f"{url.scheme}://{url.netloc}{request.scope.get('root_path', '').rstrip('/')}"
+
+
 @dataclass(frozen=True, slots=True)
 class ChatKitEndpoint:
     """Answers ChatKit requests."""
@@ -63,6 +74,7 @@ class ChatKitEndpoint:
     engine: TurnEngine
     authenticators: Sequence[Authenticator]
     max_body_bytes: int
+    public_url: str | None = None
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request: JSON at once, or the stream of a turn."""
@@ -74,6 +86,7 @@ class ChatKitEndpoint:
             request_id=request.state.request_id,
             locale=_first_language(request.headers.get("accept-language")),
             metadata=parsed.metadata,
+            base_url=base_url(request, self.public_url),
         )
         await self.preflight.check(parsed, context)
         headers = {"Set-Cookie": identity.set_cookie} if identity.set_cookie else {}

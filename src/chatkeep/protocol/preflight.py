@@ -27,6 +27,7 @@ from chatkit.types import (
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
+from chatkeep.files.attachments import Attachments
 from chatkeep.models.catalog import Catalog
 from chatkeep.ports import Store
 from chatkeep.protocol.wire import thread_id_of
@@ -38,8 +39,6 @@ MAX_TITLE = 200
 """Characters of a thread's title, at most."""
 
 _NOT_OFFERED = {
-    "attachments.create": "This server does not take attachments.",
-    "attachments.delete": "This server does not take attachments.",
     "input.transcribe": "This server does not transcribe speech.",
 }
 
@@ -47,16 +46,17 @@ _NOT_OFFERED = {
 class Preflight:
     """Checks requests against what is stored and what is allowed."""
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
+    def __init__(self, store: Store, catalog: Catalog, attachments: Attachments) -> None:
         self._store = store
         self._catalog = catalog
+        self._attachments = attachments
 
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
         """Return when the request can be served; clamp the size of a page.
 
         Raises:
             NotFoundError: It names something that does not exist, or is somebody else's.
-            ConflictError: The thread is not in a state for it.
+            ConflictError: The thread, or a file of the message, is not in a state for it.
             InvalidRequestError: It asks for a model or page that cannot be.
             UnsupportedError: This server has nothing that could answer it.
         """
@@ -65,7 +65,7 @@ class Preflight:
         if isinstance(request, ThreadsListReq | ItemsListReq):
             _clamp(request)
         if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
-            await self._check_message(request.params.input, context)
+            await self._check_message(request.params.input, thread_id_of(request), context)
         if isinstance(request, ThreadsUpdateReq):
             _check_title(request.params.title)
         thread_id = thread_id_of(request)
@@ -80,11 +80,12 @@ class Preflight:
         elif isinstance(request, ThreadsSyncCustomActionReq):
             raise _no_action(request.params.action.type)
 
-    async def _check_message(self, message: UserMessageInput, context: RequestContext) -> None:
+    async def _check_message(
+        self, message: UserMessageInput, thread_id: str | None, context: RequestContext
+    ) -> None:
         if not message.content and not message.attachments:
             raise InvalidRequestError("params.input: a message needs content or an attachment")
-        for attachment_id in message.attachments:
-            await self._store.load_attachment(attachment_id, context)
+        await self._attachments.check_message(message.attachments, thread_id, context)
         chosen = message.inference_options.model
         if self._catalog.find(chosen) is None:
             offered = ", ".join(entry.id for entry in self._catalog.entries)

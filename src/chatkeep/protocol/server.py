@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from agents import Agent
+from agents import Agent, RunConfig, TResponseInputItem
 from chatkit.errors import CustomStreamError
 from chatkit.server import DEFAULT_PAGE_SIZE, ChatKitServer
 from chatkit.types import (
     ActiveStatus,
     AssistantMessageItem,
+    AttachmentsCreateReq,
+    AttachmentsDeleteReq,
     DurationSummary,
     ErrorEvent,
     FeedbackKind,
@@ -33,6 +35,7 @@ from chatkit.types import (
     ThreadItemReplacedEvent,
     ThreadMetadata,
     ThreadsCreateReq,
+    ThreadsDeleteReq,
     ThreadsRetryAfterItemReq,
     ThreadStreamEvent,
     ThreadUpdatedEvent,
@@ -43,11 +46,12 @@ from chatkit.types import (
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
-from chatkeep.agent.history import load_history
+from chatkeep.agent.history import has_images, load_history, without_images
 from chatkeep.agent.run import run_agent, run_config
 from chatkeep.agent.title import title_from_model
 from chatkeep.context import RequestContext
-from chatkeep.errors import ChatkeepError
+from chatkeep.errors import ChatkeepError, ModelRequestError, NotFoundError
+from chatkeep.files.attachments import Attachments
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.ports import Store
 from chatkeep.protocol.naming import Naming
@@ -75,14 +79,19 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         catalog: Catalog,
         agent: Agent[Any],
         *,
+        attachments: Attachments,
+        converter: ItemConverter,
+        image_messages: int = 0,
         is_default_agent: bool = False,
         titles_by_model: bool = True,
     ) -> None:
-        super().__init__(store)
+        super().__init__(store, attachments)
+        self._attachments = attachments
+        self._converter = converter
+        self._image_messages = image_messages
         self._catalog = catalog
         self._agent = agent
         self._titles_by_model = titles_by_model
-        self._converter = ItemConverter()
         self._own_config = run_config(catalog, None)
         self._configs = {entry.id: run_config(catalog, entry) for entry in catalog.entries}
         # A model that is too small for the default assistant's instructions brings its own.
@@ -120,6 +129,7 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             input_user_message,
             context,
             budget_tokens=int(window * _HISTORY_SHARE),
+            image_messages=self._image_messages,
         )
         agent = self._agents.get(entry.id, self._agent) if entry else self._agent
         config = self._configs[entry.id] if entry else self._own_config
@@ -130,7 +140,7 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             asked = title_from_model(names, message)
         naming = Naming(self.store, thread, message, context, asked)
         try:
-            async for event in run_agent(agent, history, turn, config, entry):
+            async for event in _run(agent, history, turn, config, entry):
                 yield event
             wait = 0 if turn.client_tool_call else _TITLE_SECONDS
             if named := await naming.finish(wait=wait):
@@ -190,9 +200,13 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         try:
             async with aclosing(self._events(request, thread_id, context)) as events:
                 async for event in events:
-                    if not (isinstance(event, _CARRIES_ITEM) and isinstance(event.item, _HIDDEN)):
-                        yield sse_event(self._serialize(_with_words(event, context)))
-                        begun = True
+                    if isinstance(event, _CARRIES_ITEM):
+                        if isinstance(event.item, _HIDDEN):
+                            continue
+                        item = self._presented(event.item, context)
+                        event = event.model_copy(update={"item": item})  # noqa: PLW2901 - as it goes out
+                    yield sse_event(self._serialize(_with_words(event, context)))
+                    begun = True
         except ChatkeepError as error:
             if not begun:
                 raise
@@ -280,8 +294,25 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
     async def _process_non_streaming(
         self, request: NonStreamingReq, context: RequestContext
     ) -> bytes:
-        if not isinstance(request, ItemsListReq):
-            return await super()._process_non_streaming(request, context)
+        match request:
+            case AttachmentsCreateReq():
+                # The SDK would store it as it goes out, links included.
+                created = await self._attachments.create_attachment(request.params, context)
+                return self._serialize(created)
+            case AttachmentsDeleteReq():
+                await self._attachments.delete_attachment(request.params.attachment_id, context)
+                return b"{}"
+            case ThreadsDeleteReq():
+                files = await self._files_of(request.params.thread_id, context)
+                answer = await super()._process_non_streaming(request, context)
+                await self._attachments.discard(files, context)
+                return answer
+            case ItemsListReq():
+                return await self._list_items(request, context)
+            case _:
+                return await super()._process_non_streaming(request, context)
+
+    async def _list_items(self, request: ItemsListReq, context: RequestContext) -> bytes:
         params = request.params
         # The SDK filters hidden items after paging, which makes short and empty pages.
         page = await self.store.load_thread_items(
@@ -292,13 +323,36 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             context,
             include_hidden=False,
         )
+        page.data = [self._presented(item, context) for item in page.data]
         return self._serialize(page)
+
+    def _presented(self, item: ThreadItem, context: RequestContext) -> ThreadItem:
+        """Return the item as it goes out: with links to its files that are good from now on."""
+        if not (isinstance(item, UserMessageItem) and item.attachments):
+            return item
+        attachments = [self._attachments.present(file, context) for file in item.attachments]
+        return item.model_copy(update={"attachments": attachments})
+
+    async def _files_of(self, thread_id: str, context: RequestContext) -> list[str]:
+        """Return the ids of all attachments in a thread; none of a thread that is not there."""
+        ids: list[str] = []
+        after, more = None, True
+        while more:
+            try:
+                page = await self.store.load_thread_items(thread_id, after, 100, "asc", context)
+            except NotFoundError:
+                break
+            messages = [item for item in page.data if isinstance(item, UserMessageItem)]
+            ids += [file.id for message in messages for file in message.attachments]
+            after, more = page.after, page.has_more
+        return ids
 
     async def _load_full_thread(self, thread_id: str, context: RequestContext) -> Thread:
         thread = await self.store.load_thread(thread_id, context)
         items = await self.store.load_thread_items(
             thread_id, None, DEFAULT_PAGE_SIZE, "asc", context, include_hidden=False
         )
+        items.data = [self._presented(item, context) for item in items.data]
         return Thread(**thread.model_dump(), items=items)
 
     async def _build_user_message_item(
@@ -326,3 +380,32 @@ def _with_words(event: ThreadStreamEvent, context: RequestContext) -> ThreadStre
 
 def _went_wrong(context: RequestContext) -> str:
     return f"Something went wrong here (reference {context.request_id})."
+
+
+async def _run(
+    agent: Agent[Any],
+    history: list[TResponseInputItem],
+    turn: TurnContext,
+    config: RunConfig,
+    entry: ModelEntry | None,
+) -> AsyncIterator[ThreadStreamEvent]:
+    """Run the agent; when the provider refuses a request with images, once more without.
+
+    Which models take images cannot be asked. One image would else make every turn fail for as
+    long as it is part of the history.
+    """
+    shown = False
+    try:
+        async with aclosing(run_agent(agent, history, turn, config, entry)) as events:
+            async for event in events:
+                shown = True
+                yield event
+    except CustomStreamError as error:
+        refused = isinstance(error.__cause__, ModelRequestError) and has_images(history)
+        if shown or not refused:
+            raise
+        _log.info("images refused", model=entry.id if entry else None)
+    else:
+        return
+    async for event in run_agent(agent, without_images(history), turn, config, entry):
+        yield event

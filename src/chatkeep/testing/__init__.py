@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chatkeep.testing.file_contract import FileStorageContract
     from chatkeep.testing.provider import ScriptedProvider
     from chatkeep.testing.store_contract import StoreContract
 
-__all__ = ["ScriptedProvider", "StoreContract"]
+__all__ = ["FileStorageContract", "ScriptedProvider", "StoreContract"]
 
 _SUITES = ("store_contract", "store_pages", "store_tenancy", "store_values")
 
@@ -27,4 +28,11 @@ def __getattr__(name: str) -> object:
         suites = [f"{__name__}.{suite}" for suite in _SUITES]
         pytest.register_assert_rewrite(*[suite for suite in suites if suite not in sys.modules])
         return import_module(f"{__name__}.store_contract").StoreContract
+    if name == "FileStorageContract":
+        import pytest  # noqa: PLC0415
+
+        module = f"{__name__}.file_contract"
+        if module not in sys.modules:
+            pytest.register_assert_rewrite(module)
+        return import_module(module).FileStorageContract
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
