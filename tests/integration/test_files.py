@@ -205,10 +205,10 @@ async def test_links_are_for_one_thing(client: ChatKitClient) -> None:
 
 async def test_links_end(start_server: StartServer, connect: Connect) -> None:
     """An expired link is refused, for uploads and downloads."""
-    server = await start_server(files__upload_seconds=1, files__download_seconds=1)
+    server = await start_server(files__upload_seconds=3, files__download_seconds=3)
     client = connect(server)
     attachment, done = await create(client), await upload(client)
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(4.1)  # an end is rounded up to whole seconds
 
     assert (await put(attachment)).status_code == 403
     expired = await get(done["preview_url"])

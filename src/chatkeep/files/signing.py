@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -46,7 +47,7 @@ class LinkSigner:
 
     def sign(self, grant: Grant, seconds: float) -> str:
         """Return a token for the grant that is good for some seconds."""
-        claims = [*grant, int(self._now() + seconds)]
+        claims = [*grant, math.ceil(self._now() + seconds)]
         payload = _encode(json.dumps(claims, separators=(",", ":")).encode())
         return f"{payload}.{_encode(self._signature(payload))}"
 
