@@ -40,7 +40,7 @@ class LocalStorage(FileStorage):
             async for block in _blocks(content):
                 await _disk(file.write, block)
             await _disk(_finish, file, aside, target)
-        except BaseException:
+        except BaseException:  # cleaned up, and passed on
             # Also when the caller was cancelled, which may not wait for a thread any more.
             with suppress(OSError):
                 file.close()

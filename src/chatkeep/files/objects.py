@@ -35,7 +35,7 @@ class ObjectStorage(FileStorage):
             try:
                 async for chunk in content:
                     yield chunk
-            except BaseException as error:
+            except BaseException as error:  # obstore would hide it: raised again below
                 broken = error
                 raise
 

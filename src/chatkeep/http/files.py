@@ -102,7 +102,7 @@ class FilesEndpoint:
             raise HTTPProblem(
                 HTTPStatus.BAD_REQUEST, "This is not a form with one file."
             ) from error
-        except BaseException:
+        except BaseException:  # a client that left, too: cleaned up, and passed on
             for spooled in parser._files_to_close_on_error:  # noqa: SLF001 - for its own errors only, it does so itself
                 spooled.close()
             raise

@@ -61,7 +61,7 @@ class RequestMiddleware:
 
         try:
             await self._app(scope, receive, send_with_headers)
-        except Exception as error:
+        except Exception as error:  # the last resort: recorded, and answered as a problem
             if status:
                 raise  # the response has begun: the server closes the connection
             _log.error("request failed", request_id=request_id, **describe(error))

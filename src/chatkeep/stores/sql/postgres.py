@@ -100,7 +100,7 @@ class PostgresDatabase(Database):
         writer = self._engine()
         try:
             await self._explaining(lambda: self._check(writer))
-        except BaseException:
+        except BaseException:  # no connection stays behind; passed on
             await _dispose(writer)
             raise
         return writer.execution_options(isolation_level="AUTOCOMMIT"), writer

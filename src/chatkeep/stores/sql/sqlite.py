@@ -70,7 +70,7 @@ class SqliteDatabase(Database):
         writer = self._engine("write")
         try:
             await self._explaining(lambda: self._migrate(writer))
-        except BaseException:
+        except BaseException:  # no connection stays behind; passed on
             await writer.dispose()
             raise
         return self._engine("read"), writer
