@@ -426,11 +426,14 @@ async def test_a_stalled_reader_holds_the_provider_back(
     provider.script = script
     events = client.stream("threads.create", input=user_input("flood"))
     await anext(events)
-    await asyncio.sleep(1.5)
-    held = sent
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(60):
+        # How soon the buffers are full is the machine's business; that they fill is ours.
+        held = -1
+        while sent != held:
+            held = sent
+            await asyncio.sleep(2)
 
-    assert sent == held
+    assert held < 199_999
     await events.aclose()
 
 
