@@ -21,8 +21,8 @@ from chatkeep.errors import NotFoundError, StoreUnavailableError
 from chatkeep.ports import Store
 from chatkeep.stores.sql.postgres import PostgresDatabase
 from chatkeep.stores.sql.postgres_url import read_url
-from chatkeep.stores.sql.sqlite import SqliteDatabase
-from chatkeep.stores.sql.statements import InsertFactory, Statements
+from chatkeep.stores.sql.sqlite import DIALECT, SqliteDatabase
+from chatkeep.stores.sql.statements import Dialect, Statements
 from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_samples import asking, message, thread
 from chatkeep.testing.store_tenancy import (
@@ -53,10 +53,10 @@ def without(statement: ClauseElement, parameter: str) -> Any:
     )
 
 
-def flat(insert: InsertFactory = sqlite.insert) -> dict[tuple[str, str | None], ClauseElement]:
+def flat(dialect: Dialect = DIALECT) -> dict[tuple[str, str | None], ClauseElement]:
     """Return every statement of a dialect by name and, for pages, order."""
     found: dict[tuple[str, str | None], ClauseElement] = {}
-    for name, value in vars(Statements(insert)).items():
+    for name, value in vars(Statements(dialect)).items():
         if isinstance(value, Mapping):
             found |= {(name, order): each for order, each in value.items()}
         else:
@@ -161,7 +161,7 @@ async def test_a_missing_predicate_is_noticed(
     store: SqlStore, name: str, order: str | None, parameter: str
 ) -> None:
     """With one comparison less, users see or touch each other's rows, or nothing works."""
-    mutant = without(flat(store._db.insert)[name, order], parameter)
+    mutant = without(flat(store._db.dialect)[name, order], parameter)
     if order is None:
         setattr(store._sql, name, mutant)
     else:

@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator, Mapping
 
 import pytest
-from sqlalchemy.dialects.postgresql import asyncpg, insert
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.sql import ClauseElement
 
 from chatkeep.stores.paging import END
+from chatkeep.stores.sql.postgres import DIALECT
 from chatkeep.stores.sql.statements import Statements
 from chatkeep.testing.store_samples import asking, message, thread
 from support.postgres import OpenPostgres, PostgresServer
@@ -51,7 +52,7 @@ VALUES = {
 
 def statements() -> Iterator[tuple[str, ClauseElement]]:
     """Yield every statement with a name."""
-    for name, value in vars(Statements(insert)).items():
+    for name, value in vars(Statements(DIALECT)).items():
         if isinstance(value, Mapping):
             yield from ((f"{name}[{key}]", each) for key, each in value.items())
         else:

@@ -22,8 +22,20 @@ from contextlib import suppress
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Connection, event, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Text,
+    cast,
+    event,
+    func,
+    literal_column,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY, insert
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -32,6 +44,8 @@ from chatkeep.errors import SettingsError, StoreUnavailableError
 from chatkeep.stores.sql import migrate
 from chatkeep.stores.sql.database import Database, Fault
 from chatkeep.stores.sql.postgres_url import PostgresUrl
+from chatkeep.stores.sql.schema import metadata, texts
+from chatkeep.stores.sql.statements.common import Dialect, p
 
 _POOL_TIMEOUT = 10.0
 """Seconds that a call waits for a connection of the pool."""
@@ -80,10 +94,33 @@ _REFUSALS = {
 }
 
 
+def _hits(own: ColumnElement[bool]) -> FromClause:
+    # Exactly as in the index, hence no parameters.
+    vector: ColumnElement[Any] = literal_column(
+        "array_to_tsvector(string_to_array(texts.words, ' '))"
+    )
+    matches = vector.op("@@")(cast(cast(p("words"), Text), TSQUERY))
+    # The offset keeps the planner from walking through all texts, newest first, in the hope of
+    # finding enough of this user's soon.
+    return select(texts.c.doc).where(own, matches).offset(literal_column("0")).subquery("hits")
+
+
+def _match(words: list[str]) -> str:
+    return " & ".join(f"'{word}':*" for word in words)
+
+
+DIALECT = Dialect(
+    insert=insert,
+    now=cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger),
+    hits=_hits,
+    match=_match,
+)
+
+
 class PostgresDatabase(Database):
     """A PostgreSQL database, whose schema `migrate()` makes."""
 
-    insert = staticmethod(insert)
+    dialect = DIALECT
     deadline = _DEADLINE
 
     def __init__(self, url: PostgresUrl) -> None:
@@ -121,6 +158,22 @@ class PostgresDatabase(Database):
             return await self._explaining(lambda: migrate.upgrade(engine))
         finally:
             await _dispose(engine)
+
+    async def scrub(self) -> None:
+        """Free the rows that were deleted, for others to overwrite.
+
+        Neither the WAL nor backups are in reach; see the documentation.
+        """
+        engine = self._engine(migrating=True)
+        try:
+            await self._explaining(lambda: self._vacuum(engine))
+        finally:
+            await _dispose(engine)
+
+    async def _vacuum(self, engine: AsyncEngine) -> None:
+        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            for name in metadata.tables:
+                await connection.exec_driver_sql(f"VACUUM {name}")
 
     def fault(self, error: DBAPIError) -> Fault:
         """Say what an error of PostgreSQL, or of its driver, means."""
