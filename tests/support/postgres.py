@@ -32,6 +32,7 @@ SETTINGS = {
 HBA = """
 host all with_password 127.0.0.1/32 scram-sha-256
 host all postgres      127.0.0.1/32 trust
+host all plain         127.0.0.1/32 trust
 """
 
 

@@ -41,7 +41,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatkeep.errors import SettingsError, StoreUnavailableError
-from chatkeep.stores.sql import migrate
+from chatkeep.stores.sql import migrate, row_security
 from chatkeep.stores.sql.database import Database, Fault
 from chatkeep.stores.sql.postgres_url import PostgresUrl
 from chatkeep.stores.sql.schema import metadata, texts
@@ -66,6 +66,9 @@ _MIGRATION_WAIT = 120
 """Seconds that a migration waits for another one; for the tables it waits as any call does."""
 
 _OLDEST = 14
+
+ROW_SECURITY = "row-security"
+"""Stands among the migrations for putting up the wall of `row_security`."""
 
 _BUSY = {"40001", "40P01"}  # serialisation failure, deadlock
 _LOST = {
@@ -140,13 +143,17 @@ class PostgresDatabase(Database):
         except BaseException:  # no connection stays behind; passed on
             await _dispose(writer)
             raise
+        if self._url.row_security:
+            # For whom a read is, is said in its transaction.
+            row_security.enter_scopes(writer)
+            return writer, writer
         return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
 
     async def pending(self) -> tuple[str, ...]:
         """Return the migrations that are still to be applied, oldest first."""
         engine = self._engine()
         try:
-            return await self._explaining(lambda: migrate.pending(engine))
+            return await self._explaining(lambda: self._pending(engine))
         finally:
             await _dispose(engine)
 
@@ -155,7 +162,7 @@ class PostgresDatabase(Database):
         engine = self._engine(migrating=True)
         event.listen(engine.sync_engine, "begin", _lock_migrations)
         try:
-            return await self._explaining(lambda: migrate.upgrade(engine))
+            return await self._explaining(lambda: self._migrate(engine))
         finally:
             await _dispose(engine)
 
@@ -201,9 +208,26 @@ class PostgresDatabase(Database):
         )
         return Fault.LOST if lost or "clos" in str(error.orig) else Fault.BUG
 
+    async def _pending(self, engine: AsyncEngine) -> tuple[str, ...]:
+        todo = await migrate.pending(engine)
+        if self._url.row_security:
+            async with engine.connect() as connection:
+                todo += () if await row_security.is_on(connection) else (ROW_SECURITY,)
+        return todo
+
+    async def _migrate(self, engine: AsyncEngine) -> tuple[str, ...]:
+        done = await migrate.upgrade(engine)
+        if self._url.row_security:
+            async with engine.begin() as connection:
+                if not await row_security.is_on(connection):
+                    await row_security.build(connection)
+                    done += (ROW_SECURITY,)
+        return done
+
     async def _check(self, engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             version, encoding, schema = (await connection.execute(_ABOUT)).one()
+            exempt = self._url.row_security and await row_security.is_exempt(connection)
         if version // 10_000 < _OLDEST:
             raise SettingsError(
                 f"The server of {self._url.place} is PostgreSQL {version // 10_000}; Chatkeep "
@@ -219,7 +243,12 @@ class PostgresDatabase(Database):
                 f"The user of the database {self._url.place} has no schema to work in: its "
                 "search_path names none that exists and that it may use."
             )
-        if todo := await migrate.pending(engine):
+        if exempt:
+            raise SettingsError(
+                f"row_security=on has no effect for the user of {self._url.place}: a superuser, "
+                "or one with BYPASSRLS. Use a user who only owns the database."
+            )
+        if todo := await self._pending(engine):
             raise SettingsError(
                 f"The database {self._url.place} needs {len(todo)} migration(s), from {todo[0]} "
                 f"to {todo[-1]}. Run `chatkeep migrate`, then start again."
@@ -257,6 +286,8 @@ class PostgresDatabase(Database):
             "lock_timeout": f"{_LOCK_TIMEOUT}s",
             "idle_in_transaction_session_timeout": f"{_IDLE_TIMEOUT}s",
         }
+        if self._url.row_security and not migrating:
+            settings |= row_security.SESSION
 
         async def connect() -> Any:
             return await asyncpg.connect(

@@ -21,6 +21,8 @@ _DRIVER = (
 ).split()
 """Parameters that the driver reads, as libpq does."""
 
+_OURS = ("pool_size", "connect_timeout", "row_security")
+
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _SECRET = ("password", "sslpassword")
 _LARGEST_POOL = 500
@@ -36,6 +38,7 @@ class PostgresUrl:
         database: The name of the database.
         pool_size: How many connections a process may hold.
         connect_timeout: Seconds that connecting to one host may take.
+        row_security: Whether the database itself keeps users apart, too.
     """
 
     dsn: str = field(repr=False)
@@ -43,6 +46,7 @@ class PostgresUrl:
     database: str
     pool_size: int = POOL_SIZE
     connect_timeout: float = CONNECT_TIMEOUT
+    row_security: bool = False
 
 
 def read_url(url: str) -> PostgresUrl:
@@ -67,12 +71,18 @@ def read_url(url: str) -> PostgresUrl:
     query = _parameters(parts.query)
     pool_size = _number(query, "pool_size", POOL_SIZE, _LARGEST_POOL)
     connect_timeout = _number(query, "connect_timeout", int(CONNECT_TIMEOUT), 600)
+    row_security = _switch(query, "row_security")
     # Not a standby: it may not have what was stored a moment ago, and takes no writes.
     query.setdefault("target_session_attrs", "read-write")
     dsn = f"postgresql://{login}{'@' if login else ''}{hosts}/{quote(database, safe='')}"
     place = hosts or query.get("host", "localhost")
     return PostgresUrl(
-        f"{dsn}?{urlencode(query)}", f"{place}/{database}", database, pool_size, connect_timeout
+        f"{dsn}?{urlencode(query)}",
+        f"{place}/{database}",
+        database,
+        pool_size,
+        connect_timeout,
+        row_security,
     )
 
 
@@ -87,11 +97,11 @@ def _parameters(text: str) -> dict[str, str]:
             "~/.pgpass; not in a parameter."
         )
     for name in query:
-        if name not in {*_DRIVER, "pool_size", "connect_timeout"}:
+        if name not in {*_DRIVER, *_OURS}:
             shown = name if name.isidentifier() and name.isascii() else "with a strange name"
             raise SettingsError(
                 f"The parameter {shown} of the database URL is not known. Known are "
-                f"{', '.join([*_DRIVER, 'pool_size', 'connect_timeout'])}."
+                f"{', '.join([*_DRIVER, *_OURS])}."
             )
     for name in _FILES:
         if name in query and not Path(query[name]).is_file():
@@ -108,6 +118,13 @@ def _number(query: dict[str, str], name: str, default: int, largest: int) -> int
             f"The parameter {name} of the database URL is a number from 1 to {largest}."
         )
     return int(text)
+
+
+def _switch(query: dict[str, str], name: str) -> bool:
+    text = query.pop(name, "off")
+    if text not in {"on", "off"}:
+        raise SettingsError(f"The parameter {name} of the database URL is on or off.")
+    return text == "on"
 
 
 def _is_host(text: str) -> bool:
