@@ -1,5 +1,6 @@
 """What every test needs: a clean environment, a provider, and a server on a real socket."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from chatkeep import Chatkeep, load_settings
 from chatkeep.settings import ALIASES
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
+from support.instant import instant
 from support.live import Connect, LiveServer, StartServer
 
 
@@ -23,6 +25,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name in ALIASES or name.startswith("CHATKEEP_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest_asyncio.fixture
+async def instant_time() -> AsyncIterator[asyncio.AbstractEventLoop]:
+    """The loop of the test, whose timers go off in order and without a wait."""
+    loop = asyncio.get_running_loop()
+    with instant(loop):
+        yield loop
 
 
 @pytest_asyncio.fixture
