@@ -155,7 +155,7 @@ def test_examples_make_an_app(block: Block, tmp_path: Path) -> None:
         env={**os.environ, "CHATKEEP_PROVIDER": "scripted", "DATABASE_URL": "memory://"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

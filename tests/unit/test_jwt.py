@@ -38,6 +38,7 @@ from support.issuer import (
     sign,
     token,
 )
+from support.waiting import until
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 MALFORMED = "The token is malformed."
@@ -506,19 +507,23 @@ async def test_keys_are_fetched_late_and_kept(
 
 async def test_fifty_at_once_cause_one_fetch(keys: IssuerKeys, issuer: Issuer) -> None:
     """Everybody waits for the same answer."""
-    issuer.delay = 0.05
-    assert len(await asyncio.gather(*(come(keys, token()) for _ in range(50)))) == 50
+    issuer.gate.clear()
+    coming = asyncio.gather(*(come(keys, token()) for _ in range(50)))
+    await until(lambda: issuer.fetches)
+    issuer.gate.set()
+    assert len(await coming) == 50
     assert issuer.fetches == 1
 
 
 async def test_who_leaves_does_not_take_the_keys_away(keys: IssuerKeys, issuer: Issuer) -> None:
     """The fetch goes on when the client that caused it is gone."""
-    issuer.delay = 0.1
+    issuer.gate.clear()
     first = asyncio.create_task(come(keys, token()))
-    await asyncio.sleep(0.03)
+    await until(lambda: issuer.fetches)
     second = asyncio.create_task(come(keys, token()))
     await asyncio.sleep(0)
     first.cancel()
+    issuer.gate.set()
     assert await second
     assert issuer.fetches == 1
 
@@ -529,9 +534,10 @@ async def test_old_keys_are_replaced_in_the_background(
     """After ten minutes a request has new ones fetched, and does not wait for them."""
     await come(keys, token())
     clock.now += 601
-    issuer.delay = 0.05
+    issuer.gate.clear()
     issuer.publish("ec")
     await asyncio.gather(*(come(keys, token()) for _ in range(50)))
+    issuer.gate.set()
     await settled(keys)
     assert await refused(keys, token()) == UNKNOWN_KEY
     assert issuer.fetches == 3  # the last for the key id that is unknown now
@@ -638,7 +644,7 @@ async def _redirect(issuer: Issuer) -> None:
 
 
 async def _slow(issuer: Issuer) -> None:
-    issuer.delay = 1.0
+    issuer.gate.clear()
 
 
 async def _zipped(issuer: Issuer) -> None:
@@ -707,9 +713,9 @@ async def test_a_good_probe(keys: IssuerKeys) -> None:
 
 async def test_closing_gives_up_a_fetch(keys: IssuerKeys, issuer: Issuer) -> None:
     """Nothing is left running; closing twice does no harm."""
-    issuer.delay = 0.3
+    issuer.gate.clear()
     waiting = asyncio.create_task(come(keys, token()))
-    await asyncio.sleep(0.05)
+    await until(lambda: issuer.fetches)
     await keys.aclose()
     await keys.aclose()
     with pytest.raises(asyncio.CancelledError):
@@ -764,5 +770,4 @@ async def test_the_ways_that_are_open(tmp_path: Path) -> None:
 
 async def settled(keys: IssuerKeys) -> None:
     """Wait for a fetch in the background."""
-    while keys._task:
-        await asyncio.sleep(0.001)
+    await until(lambda: not keys._task)
