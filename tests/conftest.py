@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +17,12 @@ from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
 from support.instant import instant
 from support.live import Connect, LiveServer, StartServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests run in several processes, which must know them by the same names."""
+    if changing := [item.nodeid for item in items if re.search(r"\b0x[0-9a-f]{6,}", item.nodeid)]:
+        raise pytest.UsageError(f"give these parameters ids that stay the same: {changing}")
 
 
 @pytest.fixture(autouse=True)

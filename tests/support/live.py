@@ -9,6 +9,7 @@ import uvicorn
 
 from chatkeep import Chatkeep
 from chatkeep.testing.client import ChatKitClient
+from support.waiting import until
 
 
 class LiveServer:
@@ -30,9 +31,12 @@ class LiveServer:
         """Start to listen."""
         await self.chatkeep.open()
         self._task = asyncio.create_task(self._server.serve([self._listener]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
+        await until(lambda: self._server.started)
         return self
+
+    async def idle(self) -> None:
+        """Wait until no turn runs: one that was left takes a moment to save what it has."""
+        await until(lambda: not self.chatkeep.engine._running)
 
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close."""
