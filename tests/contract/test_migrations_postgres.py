@@ -21,6 +21,7 @@ from chatkeep.stores.sql.postgres import PostgresDatabase
 from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.schema import metadata
 from support.postgres import PostgresServer
+from support.waiting import until
 
 MIGRATE = """
 import asyncio, sys
@@ -134,7 +135,8 @@ async def test_a_migration_waits_for_another(postgres: PostgresServer, own_datab
     key = int.from_bytes(b"chatkeep")
     await other.execute(f"SELECT pg_advisory_lock({key})")
     task = asyncio.create_task(apply_migrations(url, data_dir=Path()))
-    await asyncio.sleep(0.3)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    await until(lambda: other.fetchval(waiting))
     assert not task.done()
     await other.close()
     assert await task == ()

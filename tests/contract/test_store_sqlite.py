@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from chatkeep.errors import NotFoundError, SettingsError, StoreUnavailableError
 from chatkeep.ports import Store
+from chatkeep.stores.sql.database import Fault
 from chatkeep.stores.sql.sqlite import SqliteDatabase
 from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_pages import item_ids
@@ -171,17 +173,25 @@ async def test_a_lock_that_stays_is_unavailable(database: Path) -> None:
     await store.aclose()
 
 
-async def test_a_lock_that_goes_is_waited_for(database: Path) -> None:
+async def test_a_lock_that_goes_is_waited_for(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lock held longer than SQLite waits by itself, but not much, delays the write only."""
     store = SqlStore(SqliteDatabase(database, busy_timeout=0.05))
     await store.open()
     await store.save_thread(thread(), ANN)
     other = locked(database)
-    write = asyncio.create_task(store.add_thread_item("thr_1", message("msg_1"), ANN))
-    await asyncio.sleep(0.1)
-    assert not write.done()
-    other.close()
-    await write
+    found_locked: list[Fault] = []
+
+    def unlock(error: DBAPIError) -> Fault:
+        found_locked.append(SqliteDatabase.fault(store._db, error))  # type: ignore[arg-type]
+        if len(found_locked) == 2:
+            other.close()
+        return found_locked[-1]
+
+    monkeypatch.setattr(store._db, "fault", unlock)
+    await store.add_thread_item("thr_1", message("msg_1"), ANN)
+    assert found_locked == [Fault.BUSY] * 2
     assert await item_ids(store) == ["msg_1"]
     await store.aclose()
 
