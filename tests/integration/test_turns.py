@@ -8,6 +8,7 @@ from agents import Agent, function_tool
 
 from chatkeep.models.scripted import Call, Fail, Message, Pause, Step, Text, Thought
 from chatkeep.protocol import server as protocol
+from chatkeep.stores.sql.sqlite import SqliteDatabase
 from chatkeep.testing.client import ChatKitClient, ProblemResponse, user_input
 from chatkeep.testing.provider import ScriptedProvider
 from support.live import Connect, LiveServer, StartServer
@@ -470,9 +471,13 @@ async def test_deleting_a_thread_stops_its_answer(
 
 
 async def test_a_failed_store_before_the_first_event_is_a_problem(
-    server: LiveServer, client: ChatKitClient
+    start_server: StartServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the database is locked nothing is acknowledged: 503, not a broken stream."""
+    # What SQLite waits for a lock by itself, six times.
+    monkeypatch.setitem(SqliteDatabase.__init__.__kwdefaults__, "busy_timeout", 0.05)
+    server = await start_server()
+    client = connect(server)
     await client.say("hello")
     path = server.chatkeep.settings.data_dir / "chatkeep.db"
     other = sqlite3.connect(path, isolation_level=None)

@@ -12,6 +12,19 @@ from chatkeep.testing.client import ChatKitClient
 from support.waiting import until
 
 
+class _Server(uvicorn.Server):
+    """Ends when it is told to; uvicorn looks ten times a second whether it was."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        await self.on_tick(0)
+        await self.told.wait()
+
+
 class LiveServer:
     """Chatkeep behind uvicorn on a free port, in the loop of the test."""
 
@@ -19,7 +32,7 @@ class LiveServer:
         self.chatkeep = chatkeep
         self._listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(chatkeep, lifespan="off", log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -41,7 +54,7 @@ class LiveServer:
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close."""
         await self.chatkeep.drain()
-        self._server.should_exit = True
+        self._server.told.set()
         if self._task:
             await self._task
         await self.chatkeep.aclose()
