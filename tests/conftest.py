@@ -1,11 +1,15 @@
 """What every test needs: a clean environment, a provider, and a server on a real socket."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 import pytest
 import pytest_asyncio
 
@@ -13,7 +17,22 @@ from chatkeep import Chatkeep, load_settings
 from chatkeep.settings import ALIASES
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
+from support.instant import instant
 from support.live import Connect, LiveServer, StartServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests run in several processes, which must know them by the same names."""
+    if changing := [item.nodeid for item in items if re.search(r"\b0x[0-9a-f]{6,}", item.nodeid)]:
+        raise pytest.UsageError(f"give these parameters ids that stay the same: {changing}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates_are_read_once() -> Iterator[None]:
+    """Every client reads the authorities' certificates, which takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +42,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name in ALIASES or name.startswith("CHATKEEP_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest_asyncio.fixture
+async def instant_time() -> AsyncIterator[asyncio.AbstractEventLoop]:
+    """The loop of the test, whose timers go off in order and without a wait."""
+    loop = asyncio.get_running_loop()
+    with instant(loop):
+        yield loop
 
 
 @pytest_asyncio.fixture

@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+
+from support.ports import reserve_port
+from support.waiting import PATIENCE
 
 BINARIES = "PG_BIN"
 """The variable that names another server's `bin` directory than the package's."""
@@ -25,6 +27,7 @@ SETTINGS = {
     # It lives as long as the tests: nothing of it must survive the machine.
     "fsync": "off",
     "full_page_writes": "off",
+    "autovacuum": "off",
     "deadlock_timeout": "200ms",
     "log_min_messages": "fatal",
 }
@@ -55,8 +58,7 @@ class PostgresServer:
         self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
         self._bin = self._reachable(binaries)
         self._data = self._home / "data"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = reserve_port()  # which is still its own after a restart
         self._process: subprocess.Popen[bytes] | None = None
 
     def create(self) -> None:
@@ -76,7 +78,7 @@ class PostgresServer:
             cwd=self._home,
             **self._identity(),
         )
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         ready = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False, env=self._environment()).returncode:
             assert self._process.poll() is None, "the server ended"
@@ -117,7 +119,7 @@ class PostgresServer:
 
     async def connect(self, database: str = "postgres") -> Any:
         """Return a connection of the driver's, beside the store."""
-        return await asyncpg.connect(self.url(database), timeout=20)
+        return await asyncpg.connect(self.url(database), timeout=PATIENCE)
 
     async def execute(self, *statements: str, database: str = "postgres") -> None:
         """Run statements, each by itself."""
