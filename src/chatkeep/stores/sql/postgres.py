@@ -8,7 +8,8 @@
 * A COMMIT whose answer is lost may or may not have happened. Repeating is safe, because every
   write is an upsert, a deletion, or asks whether the earlier try is already there (`write_once`).
 * After a failover the old server may live on as a standby: what refuses a write as read-only
-  (25006) counts as lost, and new connections are made to a primary only.
+  (25006) counts as lost, and new connections are made to a primary only. It may also be silent:
+  each host has its own time to answer.
 * Positions are taken by `UPDATE … RETURNING`, under the lock of the thread's row, in READ
   COMMITTED: writers of one thread queue there, and commit in the order of their positions.
 * The schema is not changed by opening: `chatkeep migrate` does that, under an advisory lock.
@@ -77,6 +78,11 @@ _LOST = {
     "57P03",  # starting up, or shutting down
     "57P05",  # idle for too long
 }
+_NOT_THIS_HOST = (
+    OSError,
+    asyncpg.CannotConnectNowError,  # it starts, stops, or recovers
+    asyncpg.TargetServerAttributeNotMatched,  # it is a standby
+)
 _BUG_CLASSES = {"22", "23", "42", "54"}
 """Data, constraint, statement, limit of the program: mistakes of ours."""
 _NOT_OURS = {
@@ -258,13 +264,26 @@ class PostgresDatabase(Database):
             "idle_in_transaction_session_timeout": f"{_IDLE_TIMEOUT}s",
         }
 
+        hosts = list(self._url.dsns)
+
         async def connect() -> Any:
-            return await asyncpg.connect(
-                self._url.dsn,
-                timeout=self._url.connect_timeout,
-                command_timeout=None if migrating else _COMMAND_TIMEOUT,
-                server_settings=settings,
-            )
+            # The driver would spend the time of all hosts on a first one that is silent. The one
+            # that was right last time comes first, or each connection would wait for that one.
+            failed: Exception = OSError("it has no host")
+            for host in tuple(hosts):
+                try:
+                    connection = await asyncpg.connect(
+                        host,
+                        timeout=self._url.connect_timeout,
+                        command_timeout=None if migrating else _COMMAND_TIMEOUT,
+                        server_settings=settings,
+                    )
+                except _NOT_THIS_HOST as error:
+                    failed = error
+                else:
+                    hosts.sort(key=lambda each: each != host)
+                    return connection
+            raise failed
 
         engine = create_async_engine(
             "postgresql+asyncpg://",  # the driver gets the URL itself, which may name many hosts
