@@ -18,9 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from chatkeep.stores.sql.schema import EscapedText, metadata
 from chatkeep.stores.sql.statements.common import ACROSS_USERS
 
-SESSION = {"chatkeep.scope": "nobody"}
-"""What a connection begins with."""
-
 POLICY = "chatkeep_own_rows"
 
 _SCOPE = "(SELECT coalesce(current_setting('chatkeep.scope', true), ''))"
@@ -37,6 +34,7 @@ _STATE = text(
 )
 _EXEMPT = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 _KEY = "chatkeep_scope"
+_NOBODY = "nobody", "", ""
 _escape = EscapedText()
 
 
@@ -90,7 +88,9 @@ def _enter(
     scope = _scope(multiparams, params, execution_options)
     # Without a transaction there will be a new one, which knows of no scope yet.
     known = connection.info.get(_KEY) if connection.in_transaction() else None
-    if scope is None or known == scope:
+    # A statement that names nobody is for whom the one before it was.
+    scope = scope or known or _NOBODY
+    if scope == known:
         return
     names = ("scope", "tenant", "owner")
     escaped = [_escape.process_bind_param(value, connection.dialect) for value in scope]
@@ -111,6 +111,6 @@ def _scope(
         if given and "p_owner" in given
     }
     if len(owners) != 1:
-        return None  # it stays what it was: nobody, unless another statement said so
+        return None
     [(tenant, owner)] = owners
     return "user", tenant, owner
