@@ -34,6 +34,11 @@ host all with_password 127.0.0.1/32 scram-sha-256
 host all postgres      127.0.0.1/32 trust
 """
 
+EMPTY = """
+DELETE FROM attachments; DELETE FROM threads; DELETE FROM owners; DELETE FROM holds;
+"""
+"""Removes all rows: what hangs on threads goes with them."""
+
 
 def find_binaries() -> Path | None:
     """Return the directory of the server's programs, or None if there is no server."""
