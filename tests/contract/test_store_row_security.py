@@ -21,9 +21,7 @@ from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_pages import PagesContract
 from chatkeep.testing.store_samples import asking, question, thread
 from chatkeep.testing.store_values import ValuesContract
-from support.postgres import PostgresServer
-
-EMPTY = "; ".join(f"DELETE FROM {table}" for table in ("attachments", "threads", "owners", "holds"))
+from support.postgres import EMPTY, PostgresServer
 
 
 @pytest.fixture(scope="module")
