@@ -6,7 +6,7 @@ from sqlalchemy import Delete, Select, delete, select
 from sqlalchemy.sql.dml import Insert
 
 from chatkeep.stores.sql.schema import items, shares, threads
-from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p, same
+from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p
 
 
 class Sharing:
@@ -30,14 +30,18 @@ class Sharing:
         self.delete_share: Delete = delete(shares).where(mine(shares, id="share"))
         # The one question without a principal: the digest is of a secret of 256 bits.
         self.find_share: Select[Any] = select(shares).where(shares.c.digest == p("digest"))
+        # No join, after which PostgreSQL would sort what the index has in order.
+        shared, until = (
+            select(column).where(mine(shares, id="share")).scalar_subquery()
+            for column in (shares.c.thread_id, shares.c.until)
+        )
         self.shared_item_page: Select[Any] = (
             select(items.c.seq, items.c.type, items.c.body)
-            .join(shares, same(shares, items, thread_id="thread_id"))
             .where(
-                mine(shares, id="share"),
                 mine(items),
+                items.c.thread_id == shared,
                 items.c.hidden.is_(False),
-                items.c.seq <= shares.c.until,
+                items.c.seq <= until,
                 items.c.seq > p("start"),
             )
             .order_by(items.c.seq)
