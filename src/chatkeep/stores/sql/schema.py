@@ -40,6 +40,9 @@ class EscapedText(TypeDecorator[str]):
 
     impl: type[String] = Text
     cache_ok = True
+    # SQLAlchemy does not look behind a variant. Without the type, PostgreSQL deduces one for each
+    # use of a parameter, and refuses a statement with two that differ.
+    render_bind_cast = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the text to store."""
