@@ -35,7 +35,7 @@ class ServerProcess:
                 stderr=log,
             )
         assert self._process.stdout
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(2 * PATIENCE):
             async for line in self._process.stdout:
                 if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
                     self.url = f"http://127.0.0.1:{found.group(1).decode()}/"
