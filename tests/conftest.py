@@ -1,4 +1,4 @@
-"""What every test needs: a clean environment, a provider, and a server on a real socket."""
+"""What every test needs: a clean environment, a provider, and servers on real sockets."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest_asyncio
 
 from chatkeep import Chatkeep, load_settings
 from chatkeep.settings import ALIASES
+from chatkeep.stores import apply_migrations
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
 from support.instant import instant
 from support.live import Connect, LiveServer, StartServer
+from support.postgres import PostgresServer, postgres_binaries
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -106,3 +109,36 @@ async def connect() -> AsyncIterator[Connect]:
 def client(server: LiveServer, connect: Connect) -> ChatKitClient:
     """A browser at `server`."""
     return connect(server)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the session, with an empty database `shared` of our schema."""
+    server = PostgresServer(postgres_binaries())
+    try:
+        server.create()
+        server.run("CREATE DATABASE template")
+        asyncio.run(apply_migrations(server.url("template"), data_dir=Path()))
+        server.run("CREATE DATABASE shared TEMPLATE template")
+        yield server
+    finally:
+        server.remove()
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def own_database(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, with the schema and no rows."""
+    name = f"own_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE template")
+    return name
+
+
+@pytest.fixture
+def empty_postgres(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, without a schema."""
+    name = f"empty_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name}")
+    return name

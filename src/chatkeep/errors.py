@@ -6,6 +6,10 @@
     ├── InvalidRequestError      the request is not one of the protocol
     ├── UnsupportedError         the request asks for what this server does not offer
     ├── ConflictError            the request contradicts what is stored
+    │   ├── HeldError                a legal hold forbids to delete
+    │   ├── TurnRunningError         the thread has a running turn
+    │   └── LeaseLostError           somebody else works on the turn now
+    ├── KeyReusedError           an idempotency key came with another request
     ├── LinkError                a signed link is expired or not ours
     ├── TooLargeError            more bytes than allowed
     ├── FileTypeError            a type of file that is not taken, or not what it claims to be
@@ -55,6 +59,26 @@ class UnsupportedError(ChatkeepError):
 
 class ConflictError(ChatkeepError):
     """The request does not fit the present state of the thread."""
+
+
+class HeldError(ConflictError):
+    """This must be kept for legal reasons and cannot be deleted."""
+
+
+class TurnRunningError(ConflictError):
+    """Another answer is still running in this conversation."""
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__()
+        self.turn_id = turn_id
+
+
+class LeaseLostError(ConflictError):
+    """Another instance works on this answer now."""
+
+
+class KeyReusedError(ChatkeepError):
+    """This idempotency key was used with another request. Use a new one."""
 
 
 class StoreUnavailableError(ChatkeepError):

@@ -53,6 +53,11 @@ async def engine(path: Path) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
+def str_values(options: dict[str, Any]) -> dict[str, str]:
+    """Return options that can be compared: a condition is an object."""
+    return {name: str(value) for name, value in options.items()}
+
+
 def described(connection: Connection) -> dict[str, Any]:
     """Return all that SQLAlchemy can see of the tables."""
     inspector = inspect(connection)
@@ -63,12 +68,26 @@ def described(connection: Connection) -> dict[str, Any]:
             ],
             "primary key": inspector.get_pk_constraint(table),
             "foreign keys": inspector.get_foreign_keys(table),
-            "indexes": inspector.get_indexes(table),
+            "indexes": [
+                {**index, "dialect_options": str_values(index.get("dialect_options", {}))}
+                for index in inspector.get_indexes(table)
+            ],
             "unique": inspector.get_unique_constraints(table),
         }
         for table in inspector.get_table_names()
         if table != "alembic_version"
     }
+
+
+def differences(connection: Connection) -> list[Any]:
+    """Return what Alembic would change; the index of words is none that it knows."""
+
+    def include(_: object, name: str | None, *__: object) -> bool:
+        return not (name or "").startswith("texts_index")
+
+    context = MigrationContext.configure(connection, opts={"include_object": include})
+    found: list[Any] = compare_metadata(context, metadata)
+    return found
 
 
 async def test_the_migrated_schema_is_the_schema(path: Path, engine: AsyncEngine) -> None:
@@ -80,7 +99,7 @@ async def test_the_migrated_schema_is_the_schema(path: Path, engine: AsyncEngine
     with fresh.begin() as created, migrated.connect() as upgraded:
         metadata.create_all(created)
         assert described(upgraded) == described(created)
-        assert compare_metadata(MigrationContext.configure(upgraded), metadata) == []
+        assert differences(upgraded) == []
     for each in (migrated, fresh):
         each.dispose()
 

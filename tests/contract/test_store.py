@@ -1,19 +1,26 @@
 """The store's contract on every backend."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
+import pytest_asyncio
 
 from chatkeep.ports import Store
-from chatkeep.stores.memory import MemoryStore
+from chatkeep.stores import open_store
 from chatkeep.testing import StoreContract
 
 
 class TestMemoryStore(StoreContract):
     """`memory://`."""
 
-    @pytest.fixture
-    def store(self) -> Store:
+    @pytest_asyncio.fixture
+    async def store(self) -> AsyncIterator[Store]:
         """A store in memory."""
-        return MemoryStore()
+        store = open_store("memory://", data_dir=Path())
+        await store.open()
+        yield store
+        await store.aclose()
 
 
 class TestSqliteStore(StoreContract):

@@ -43,30 +43,6 @@ async def acknowledged(call: Awaitable[object]) -> bool:
     return True
 
 
-async def test_racing_writers_of_two_instances_make_one_order(
-    emptied: str, open_postgres: OpenPostgres, postgres: PostgresServer
-) -> None:
-    """A thousand appends from two pools at once: each once, no gap, each writer's in its order."""
-    stores = [await open_postgres(emptied) for _ in range(2)]
-    await stores[0].save_thread(thread(), ANN)
-
-    async def append(writer: int) -> None:
-        for n in range(50):
-            await stores[writer % 2].add_thread_item("thr_1", message(f"{writer}-{n}"), ANN)
-
-    await asyncio.gather(*[append(writer) for writer in range(20)])
-    ids = await item_ids(stores[0], limit=300)
-    assert len(ids) == len(set(ids)) == 1000
-    assert ids == (await item_ids(stores[1], "desc", limit=70))[::-1]
-    for writer in range(20):
-        own = [item_id for item_id in ids if item_id.startswith(f"{writer}-")]
-        assert own == [f"{writer}-{n}" for n in range(50)]
-    connection = await postgres.connect(emptied)
-    positions = await connection.fetch("SELECT seq FROM items ORDER BY seq")
-    await connection.close()
-    assert [row["seq"] for row in positions] == list(range(1, 1001))
-
-
 async def test_a_reader_never_sees_a_later_item_first(
     emptied: str, open_postgres: OpenPostgres
 ) -> None:

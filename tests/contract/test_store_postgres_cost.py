@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy.dialects.postgresql import asyncpg, insert
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.sql import ClauseElement
 
 from chatkeep.stores.paging import END
+from chatkeep.stores.sql.postgres import DIALECT
 from chatkeep.stores.sql.statements import Statements
 from chatkeep.testing.store_samples import asking, message, thread
 from support.postgres import OpenPostgres, PostgresServer
@@ -53,7 +54,7 @@ VALUES = {
 
 def statements() -> Iterator[tuple[str, ClauseElement]]:
     """Yield every statement with a name."""
-    for name, value in vars(Statements(insert)).items():
+    for name, value in vars(Statements(DIALECT)).items():
         if isinstance(value, Mapping):
             yield from ((f"{name}[{key}]", each) for key, each in value.items())
         else:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.dialects.sqlite import aiosqlite, insert
+from sqlalchemy.dialects.sqlite import aiosqlite
 from sqlalchemy.sql import ClauseElement
 
 from chatkeep.ports import Store
+from chatkeep.stores.sql.sqlite import DIALECT
 from chatkeep.stores.sql.statements import Statements
 from chatkeep.testing.store_samples import asking, message, thread
 
@@ -20,7 +21,7 @@ ANN = asking()
 
 def statements() -> Iterator[tuple[str, ClauseElement]]:
     """Yield every statement with a name."""
-    for name, value in vars(Statements(insert)).items():
+    for name, value in vars(Statements(DIALECT)).items():
         if isinstance(value, Mapping):
             yield from ((f"{name}[{key}]", each) for key, each in value.items())
         else:

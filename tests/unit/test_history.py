@@ -1,6 +1,7 @@
 """What the model is told: the newest that fits, oldest first."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from pydantic import TypeAdapter
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.history import load_history
 from chatkeep.context import Principal, RequestContext
-from chatkeep.stores.memory import MemoryStore
+from chatkeep.ports import Store
+from chatkeep.stores import open_store
 
 CONTEXT = RequestContext(Principal("t", "u", "test"), "req")
 THREAD = ThreadMetadata(id="thr_1", created_at=datetime.now(UTC))
@@ -34,9 +36,9 @@ def item(kind: str, number: int, text: str) -> Any:
     )
 
 
-async def thread_of(turns: int, size: int = 1) -> tuple[MemoryStore, UserMessageItem]:
+async def thread_of(turns: int, size: int = 1) -> tuple[Store, UserMessageItem]:
     """Return a store with a thread of so many turns and its newest question."""
-    store = MemoryStore()
+    store = open_store("memory://", data_dir=Path())
     await store.open()
     await store.save_thread(THREAD, CONTEXT)
     question: UserMessageItem | None = None
@@ -50,7 +52,7 @@ async def thread_of(turns: int, size: int = 1) -> tuple[MemoryStore, UserMessage
     return store, question
 
 
-async def texts(store: MemoryStore, newest: UserMessageItem | None, budget: int) -> list[str]:
+async def texts(store: Store, newest: UserMessageItem | None, budget: int) -> list[str]:
     """Return the contents of the model input."""
     found: list[Any] = await load_history(
         store, ItemConverter(), THREAD, newest, CONTEXT, budget_tokens=budget

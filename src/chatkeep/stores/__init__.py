@@ -87,9 +87,10 @@ def _migrating(store: Store) -> _Migrating | None:
 
 
 def _memory() -> Store:
-    from chatkeep.stores.memory import MemoryStore  # noqa: PLC0415 - only what is used is loaded
+    from chatkeep.stores.sql.memory import MemoryDatabase  # noqa: PLC0415 - loads the driver
+    from chatkeep.stores.sql.store import SqlStore  # noqa: PLC0415
 
-    return MemoryStore()
+    return SqlStore(MemoryDatabase())
 
 
 def _sqlite(url: str) -> Store:

@@ -8,15 +8,18 @@ left out of it: a thread's title, an attachment's thread.
 """
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from chatkit.types import (
+    AssistantMessageItem,
     Attachment,
     HiddenContextItem,
     SDKHiddenContextItem,
     ThreadItem,
     ThreadMetadata,
+    UserMessageItem,
     WidgetItem,
 )
 from chatkit.widgets import DynamicWidgetRoot
@@ -24,6 +27,9 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 logger = logging.getLogger(__name__)
+
+PREVIEW = 200
+"""Characters."""
 
 _ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 _THREAD: TypeAdapter[ThreadMetadata] = TypeAdapter(ThreadMetadata)
@@ -85,6 +91,30 @@ def _decode_widget(body: str) -> WidgetItem:
     return WidgetItem.model_validate(fields)
 
 
+def message_text(item: ThreadItem) -> str | None:
+    """Return the text of a message of user or assistant; None for other items."""
+    match item:
+        case UserMessageItem():
+            return "\n".join(part.text for part in item.content)
+        case AssistantMessageItem():
+            return "\n".join(part.text for part in item.content)
+        case _:
+            return None
+
+
+def decode_item_text(kind: str, body: str) -> str | None:
+    """Return the text of a stored message; None for what is none or cannot be read."""
+    item = decode_item(kind, body)
+    return None if item is None else message_text(item)
+
+
+def preview_of(record: str | None) -> str | None:
+    """Return the beginning of a message on one line; `record` is its `type:body`, or None."""
+    kind, _, body = (record or "").partition(":")
+    text = decode_item_text(kind, body) if record else None
+    return " ".join(text[: 4 * PREVIEW].split())[:PREVIEW] if text else None
+
+
 def encode_thread(thread: ThreadMetadata) -> ThreadRecord:
     """Return the record of a thread, also of a `Thread` with items. The thread is not changed.
 
@@ -137,6 +167,21 @@ def checked_text[T: (str, str | None)](text: T) -> T:
     if text is not None:
         text.encode()
     return text
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a moment as the databases keep it: milliseconds since 1970."""
+    return round(_utc(moment).timestamp() * 1000)
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """Return the moment of a number of milliseconds since 1970, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def now() -> int:
+    """Return the present moment, as the databases keep it."""
+    return time.time_ns() // 1_000_000
 
 
 def _utc(moment: datetime) -> datetime:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.base import Executable
 
 from chatkeep.errors import StoreUnavailableError
-from chatkeep.stores.sql.statements import InsertFactory
+from chatkeep.stores.sql.statements import Dialect
 
 _ATTEMPTS = 6
 _LONGEST_PAUSE = 0.1
@@ -56,8 +56,8 @@ class Fault(Enum):
 class Database(ABC):
     """Connections to one database, and what is special about its kind."""
 
-    insert: InsertFactory
-    """The dialect's `insert()`, with `ON CONFLICT`."""
+    dialect: Dialect
+    """How its statements differ."""
 
     deadline: float | None = None
     """Seconds after which a caller is told that the database is gone, whatever the driver does;
@@ -83,6 +83,10 @@ class Database(ABC):
     @abstractmethod
     def fault(self, error: DBAPIError) -> Fault:
         """Say what an error of the driver means."""
+
+    @abstractmethod
+    async def scrub(self) -> None:
+        """Overwrite what deleted rows have left in the files, where that can be done."""
 
     async def open(self) -> None:
         """Connect, once."""

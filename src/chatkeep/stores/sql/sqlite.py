@@ -16,7 +16,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    cast,
+    column,
+    event,
+    func,
+    literal_column,
+    select,
+    table,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -24,6 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from chatkeep.errors import SettingsError, StoreUnavailableError
 from chatkeep.stores.sql import migrate
 from chatkeep.stores.sql.database import Database, Fault
+from chatkeep.stores.sql.statements.common import Dialect, p
 
 _READERS = 4
 _BUSY_TIMEOUT = 2.0
@@ -45,13 +59,50 @@ _GONE = {
     sqlite3.SQLITE_NOTADB,
 }
 
+_SCRUB = (
+    # Deleted words stay in the index until its parts are merged.
+    "INSERT INTO texts_index(texts_index) VALUES ('optimize')",
+    "VACUUM",
+    "PRAGMA wal_checkpoint(TRUNCATE)",
+)
+
 Role = Literal["read", "write", "migrate"]
+
+
+def _hits(_: ColumnElement[bool]) -> FromClause:
+    index = table("texts_index", column("rowid", BigInteger))
+    matches = literal_column("texts_index").op("MATCH")(p("words"))
+    return select(index.c.rowid.label("doc")).where(matches).subquery("hits")
+
+
+def _match(words: list[str]) -> str:
+    return " AND ".join(f'"{word}"*' for word in words)
+
+
+DIALECT = Dialect(
+    insert=insert,
+    # 2440587.5 is the Julian day of 1970-01-01. Newer SQLite has unixepoch('subsec').
+    now=cast((func.julianday("now") - 2440587.5) * 86_400_000, BigInteger),
+    hits=_hits,
+    match=_match,
+)
+
+
+def fault(error: DBAPIError) -> Fault:
+    """Say what an error of SQLite means."""
+    if error.connection_invalidated:
+        return Fault.GONE
+    code = _code(error)
+    if code in _BUSY:
+        return Fault.BUSY
+    return Fault.GONE if code in _GONE else Fault.BUG
 
 
 class SqliteDatabase(Database):
     """A SQLite file. It and its directory are created if they are missing, for us alone."""
 
-    insert = staticmethod(insert)
+    dialect = DIALECT
+    fault = staticmethod(fault)
 
     def __init__(self, path: Path, *, busy_timeout: float = _BUSY_TIMEOUT) -> None:
         super().__init__()
@@ -94,14 +145,18 @@ class SqliteDatabase(Database):
         finally:
             await engine.dispose()
 
-    def fault(self, error: DBAPIError) -> Fault:
-        """Say what an error of SQLite means."""
-        if error.connection_invalidated:
-            return Fault.GONE
-        code = _code(error)
-        if code in _BUSY:
-            return Fault.BUSY
-        return Fault.GONE if code in _GONE else Fault.BUG
+    async def scrub(self) -> None:
+        """Merge the words' index, rewrite the file without gaps, and empty the WAL."""
+        engine = self._engine("migrate")
+        try:
+            await self._explaining(lambda: self._scrub(engine))
+        finally:
+            await engine.dispose()
+
+    async def _scrub(self, engine: AsyncEngine) -> None:
+        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            for statement in _SCRUB:
+                await connection.exec_driver_sql(statement)
 
     async def _migrate(self, writer: AsyncEngine) -> None:
         if not await migrate.pending(writer):
@@ -170,7 +225,7 @@ class SqliteDatabase(Database):
 
         event.listen(engine.sync_engine, "connect", configure)
         if role != "read":
-            event.listen(engine.sync_engine, "begin", _begin_immediate)
+            event.listen(engine.sync_engine, "begin", begin_immediate)
         return engine
 
     def _pragmas(self, role: Role) -> tuple[str, ...]:
@@ -184,7 +239,8 @@ class SqliteDatabase(Database):
         )
 
 
-def _begin_immediate(connection: Connection) -> None:
+def begin_immediate(connection: Connection) -> None:
+    """Begin a transaction that may write, or wait for that now."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

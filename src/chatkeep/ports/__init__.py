@@ -1,0 +1,46 @@
+"""Every extension point.
+
+A port says what a backend must do and what happens when the other side is gone. Backends live in
+packages named after the port (`stores`, `models`, `auth`), one file each, and get what they need
+in the constructor: none of them reads settings.
+"""
+
+from agents import ModelProvider
+
+from chatkeep.ports.auth import Authenticator, Credentials, Identity
+from chatkeep.ports.files import FileStorage, StoredFile
+from chatkeep.ports.records import (
+    EventRow,
+    Hold,
+    Record,
+    SearchHit,
+    Share,
+    ThreadSummary,
+    Turn,
+    TurnEnd,
+    TurnOrder,
+    TurnState,
+)
+from chatkeep.ports.store import Store
+from chatkeep.ports.upkeep import Upkeep
+
+__all__ = [
+    "Authenticator",
+    "Credentials",
+    "EventRow",
+    "FileStorage",
+    "Hold",
+    "Identity",
+    "ModelProvider",
+    "Record",
+    "SearchHit",
+    "Share",
+    "Store",
+    "StoredFile",
+    "ThreadSummary",
+    "Turn",
+    "TurnEnd",
+    "TurnOrder",
+    "TurnState",
+    "Upkeep",
+]

@@ -1,0 +1,291 @@
+"""Where conversations are kept."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from chatkit.store import Store as ChatKitStore
+from chatkit.store import StoreItemType
+from chatkit.types import (
+    Attachment,
+    FeedbackKind,
+    Page,
+    ThreadItem,
+    ThreadMetadata,
+    UserMessageItem,
+)
+
+from chatkeep.context import RequestContext
+from chatkeep.ids import new_item_id
+from chatkeep.ports.records import (
+    EventRow,
+    SearchHit,
+    Share,
+    ThreadSummary,
+    Turn,
+    TurnEnd,
+    TurnOrder,
+)
+from chatkeep.ports.upkeep import Upkeep
+
+
+class Store(ChatKitStore[RequestContext], Upkeep, ABC):
+    """Threads, items, attachment records, feedback, shares and turns of every tenant.
+
+    The contract, which `chatkeep.testing.StoreContract` checks on every backend:
+
+    * **Tenancy.** Every method sees only rows of `context.principal` (tenant and user). A foreign
+      id behaves exactly like an unknown one.
+    * **Missing rows.** `load_*` raise `NotFoundError`; so do writes to a thread that does not
+      exist (`add_thread_item`, `save_item`, `load_thread_items`, `add_feedback`, `title_thread`).
+      `delete_*` are idempotent: deleting nothing is a success.
+    * **Order.** Items carry a per-thread sequence given at their first write and kept for ever:
+      `add_thread_item` and `save_item` are upserts that leave an existing item at its place.
+      Clocks are never used for order. `load_threads` lists by creation, `load_summaries` by the
+      user's last message.
+    * **Pages.** `after` is the cursor of an earlier page, or the id of an item (thread) to
+      continue behind; an unknown one raises `NotFoundError`. Pages have no repeats and no gaps,
+      ascending is the reverse of descending, also while others append and delete: a page's cursor
+      stays good when the row it came from is deleted. `Page.after` is set exactly when `has_more`
+      is. `limit` must be at least 1 (`ValueError`).
+    * **Holds.** Under a legal hold, whatever deletes raises `HeldError` and deletes nothing.
+    * **Copies.** What is returned is the caller's to change; what is passed in is not kept.
+    * **Time.** Datetimes come back aware and in UTC. Naive ones, as the SDK makes them, are read
+      as local time.
+    * **Failure.** A database that is gone, locked beyond its timeout or full raises
+      `StoreUnavailableError`; nothing of the failed call is stored, unless the error says that it
+      may have been: a connection can break while a commit is answered. Cancellation passes.
+    """
+
+    def generate_thread_id(self, context: RequestContext) -> str:
+        """Return an id with 128 random bits (the SDK's default has 32)."""
+        del context
+        return new_item_id("thread")
+
+    def generate_item_id(
+        self, item_type: StoreItemType, thread: ThreadMetadata, context: RequestContext
+    ) -> str:
+        """Return an id with 128 random bits (the SDK's default has 32)."""
+        del thread, context
+        return new_item_id(item_type)
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect, and check that the schema is the one this version needs."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Release every connection. Idempotent."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Answer quickly, or raise `StoreUnavailableError`."""
+
+    @abstractmethod
+    async def load_thread_items(
+        self,
+        thread_id: str,
+        after: str | None,
+        limit: int,
+        order: str,
+        context: RequestContext,
+        *,
+        include_hidden: bool = True,
+    ) -> Page[ThreadItem]:
+        """Load a page of items; without hidden ones the filter is part of the query."""
+
+    @abstractmethod
+    async def create_thread(
+        self, thread: ThreadMetadata, message: UserMessageItem, context: RequestContext
+    ) -> None:
+        """Store a new thread and its first message: both, or neither.
+
+        Attachments of the message must exist and are bound to the thread.
+        """
+
+    @abstractmethod
+    async def delete_thread_items(
+        self, thread_id: str, item_ids: Sequence[str], context: RequestContext
+    ) -> None:
+        """Delete several items of a thread in one transaction."""
+
+    @abstractmethod
+    async def title_thread(self, thread_id: str, title: str, context: RequestContext) -> bool:
+        """Set the title if the thread has none yet; say whether that happened."""
+
+    @abstractmethod
+    async def add_feedback(
+        self,
+        thread_id: str,
+        item_ids: Sequence[str],
+        kind: FeedbackKind,
+        context: RequestContext,
+    ) -> None:
+        """Keep the user's latest judgement of each item. An unknown item: `NotFoundError`."""
+
+    @abstractmethod
+    async def load_feedback(
+        self, thread_id: str, context: RequestContext
+    ) -> dict[str, FeedbackKind]:
+        """Return the user's judgements in a thread, by item id."""
+
+    @abstractmethod
+    async def change_thread(
+        self,
+        thread_id: str,
+        change: Callable[[ThreadMetadata], None],
+        context: RequestContext,
+    ) -> ThreadMetadata:
+        """Change a thread that exists, and return it as it is now.
+
+        `change` gets it as it is stored, under a lock, and edits it in place; it may be called
+        again when the transaction is. So two that change different fields both succeed, and a
+        deleted thread does not come back, as it would with `save_thread`.
+        """
+
+    @abstractmethod
+    async def load_summaries(
+        self,
+        limit: int,
+        after: str | None,
+        order: str,
+        context: RequestContext,
+        *,
+        archived: bool = False,
+    ) -> Page[ThreadSummary]:
+        """Load a page of the user's threads by last activity, either archived ones or the others.
+
+        A thread in which the user writes meanwhile changes its place: it may come twice in one
+        direction and not at all in the other.
+        """
+
+    @abstractmethod
+    async def archive_thread(
+        self,
+        thread_id: str,
+        archived: bool,
+        context: RequestContext,
+    ) -> None:
+        """Put a thread away, or take it back."""
+
+    @abstractmethod
+    async def mark_read(self, thread_id: str, context: RequestContext) -> None:
+        """Note that the user has read all there is."""
+
+    @abstractmethod
+    async def search(
+        self, text: str, limit: int, after: str | None, context: RequestContext
+    ) -> Page[SearchHit]:
+        """Find messages and titles with all words of a text, newest first.
+
+        Case and accents make no difference; the last word may be the beginning of one. Hidden
+        items are not searched. Without a word, nothing is found. See `chatkeep.stores.words`.
+        """
+
+    @abstractmethod
+    async def bind_attachment(
+        self, attachment_id: str, thread_id: str, context: RequestContext
+    ) -> None:
+        """Make an attachment part of a thread. One of another thread: `ConflictError`."""
+
+    @abstractmethod
+    async def replace_attachment(
+        self, old: Attachment, new: Attachment, context: RequestContext
+    ) -> bool:
+        """Store an attachment's record if it is still `old`; say whether that happened.
+
+        Raises:
+            NotFoundError: It has been deleted.
+        """
+
+    @abstractmethod
+    async def create_share(
+        self,
+        thread_id: str,
+        share_id: str,
+        digest: str,
+        expires_at: datetime | None,
+        context: RequestContext,
+    ) -> Share:
+        """Share a thread as it is now with those who know the secret of this digest."""
+
+    @abstractmethod
+    async def load_shares(self, thread_id: str, context: RequestContext) -> list[Share]:
+        """Return the shares of a thread, oldest first, expired ones too."""
+
+    @abstractmethod
+    async def delete_share(self, share_id: str, context: RequestContext) -> None:
+        """Revoke a share. Idempotent."""
+
+    @abstractmethod
+    async def find_share(self, digest: str) -> Share:
+        """Return the share with this digest; expired and unknown ones: `NotFoundError`.
+
+        The one question that is not asked by a principal: whoever knows the secret may read.
+        """
+
+    @abstractmethod
+    async def load_shared_items(
+        self, share: Share, after: str | None, limit: int
+    ) -> Page[ThreadItem]:
+        """Load a page of what is shared, oldest first, without hidden items."""
+
+    @abstractmethod
+    async def begin_turn(self, order: TurnOrder, context: RequestContext) -> Turn:
+        """Store a turn with its thread and message: all, or nothing.
+
+        A key that the user has used with the same digest returns that turn, and stores nothing.
+
+        Raises:
+            TurnRunningError: The thread has a running turn, and the order does not queue.
+            KeyReusedError: The key was used with another digest.
+            NotFoundError: The thread, or an attachment, is not there.
+            ConflictError: The new thread exists.
+        """
+
+    @abstractmethod
+    async def load_turn(self, turn_id: str, context: RequestContext) -> Turn:
+        """Load a turn."""
+
+    @abstractmethod
+    async def load_thread_turn(self, thread_id: str, context: RequestContext) -> Turn | None:
+        """Return the turn of a thread that is running, else the newest one; None without one."""
+
+    @abstractmethod
+    async def renew_turn(
+        self, turn_id: str, fence: int, lease: float, context: RequestContext
+    ) -> Turn:
+        """Extend the lease, from now on by the database's clock, and return the turn.
+
+        Raises:
+            LeaseLostError: Somebody else has taken the turn over, or it has ended.
+        """
+
+    @abstractmethod
+    async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
+        """Note that something happened that must not happen twice. Raises as `renew_turn`."""
+
+    @abstractmethod
+    async def append_turn_events(
+        self, turn_id: str, fence: int, rows: Sequence[EventRow], context: RequestContext
+    ) -> None:
+        """Append to a turn's log. Rows that are there already stay. Raises as `renew_turn`."""
+
+    @abstractmethod
+    async def load_turn_events(
+        self, turn_id: str, after: int, limit: int, context: RequestContext
+    ) -> Sequence[EventRow]:
+        """Return the rows that hold events behind number `after`, in order."""
+
+    @abstractmethod
+    async def cancel_turn(self, turn_id: str, context: RequestContext) -> Turn:
+        """Ask for a turn to be stopped; a queued one ends at once, an ended one stays as it is."""
+
+    @abstractmethod
+    async def end_turn(
+        self, turn_id: str, fence: int, end: TurnEnd, context: RequestContext
+    ) -> Turn:
+        """End a turn and store its items: all, or nothing. Raises as `renew_turn`.
+
+        The same end may be told again, when the answer to the first time was lost.
+        """

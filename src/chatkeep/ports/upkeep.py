@@ -1,0 +1,127 @@
+"""What operators and the server itself do with a store, across all users.
+
+Nothing here is reached by a request of a user. It is a port of its own so that code that serves
+users is not given it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chatkeep.context import Principal
+from chatkeep.ports.records import Hold, Receipt, Record, Turn, TurnState
+
+TABLES = (
+    "owners",
+    "threads",
+    "items",
+    "attachments",
+    "feedback",
+    "shares",
+    "holds",
+    "turns",
+    "turn_events",
+)
+"""The logical tables, each behind those that it refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A thread that was deleted because of its age."""
+
+    principal: Principal
+    thread_id: str
+    attachment_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StaleAttachment:
+    """An attachment that no message names."""
+
+    principal: Principal
+    attachment_id: str
+
+
+class Upkeep(ABC):
+    """The operators' side of a store; every backend's `Store` has it too.
+
+    `tenant` and `user` are the names in `Principal`. Failures are those of `Store`.
+    """
+
+    @abstractmethod
+    async def read_records(self, table: str, after: Record | None, limit: int) -> Sequence[Record]:
+        """Return the next records of a table behind one, in the order of its key.
+
+        The fields are those of the tables in `chatkeep.stores.sql.schema`, whatever the backend:
+        texts, whole numbers, truth values. What can be made from them, such as the entries for
+        searching, is not among them. An unknown table: `ValueError`.
+        """
+
+    @abstractmethod
+    async def write_records(self, table: str, records: Sequence[Record]) -> None:
+        """Store records, in place of those with the same key, in one transaction."""
+
+    @abstractmethod
+    async def load_users(
+        self, tenant: str | None, after: Principal | None, limit: int
+    ) -> Sequence[Principal]:
+        """Return the users who have (or had) a thread, of one tenant or of all, by name."""
+
+    @abstractmethod
+    async def erase(self, tenant: str, user: str | None) -> Receipt:
+        """Delete all records of a user, or (None) of a tenant; return how many there were.
+
+        Shares, turns, their events and what searching needs are deleted too; legal holds stay.
+
+        Raises:
+            HeldError: A legal hold forbids it. Nothing was deleted.
+        """
+
+    @abstractmethod
+    async def scrub(self) -> None:
+        """Overwrite what deleted records have left in the files of the database, where it can."""
+
+    @abstractmethod
+    async def expire_threads(self, tenant: str, before: datetime, limit: int) -> Sequence[Expired]:
+        """Delete up to `limit` threads of a tenant in which nobody wrote since `before`.
+
+        Threads under a legal hold stay. Returns whose they were, and their attachments, whose
+        bytes are the caller's to delete.
+        """
+
+    @abstractmethod
+    async def load_tenants(self) -> Sequence[str]:
+        """Return the names of all tenants."""
+
+    @abstractmethod
+    async def put_hold(self, hold: Hold) -> None:
+        """Begin a legal hold, or change its reason."""
+
+    @abstractmethod
+    async def delete_hold(self, tenant: str, user: str | None) -> None:
+        """End a legal hold. Idempotent."""
+
+    @abstractmethod
+    async def load_holds(self) -> Sequence[Hold]:
+        """Return all legal holds."""
+
+    @abstractmethod
+    async def stale_attachments(self, before: datetime, limit: int) -> Sequence[StaleAttachment]:
+        """Return attachments that were created before a moment and belong to no thread."""
+
+    @abstractmethod
+    async def claim_turn(self, holder: str, lease: float) -> Turn | None:
+        """Take over a turn that needs somebody, with a new fence; None if there is none.
+
+        It is one that runs without a live lease, or the oldest queued one of a thread in which
+        none is running.
+        """
+
+    @abstractmethod
+    async def load_turns(self, states: Sequence[TurnState], limit: int) -> Sequence[Turn]:
+        """Return turns in these states, oldest first."""
+
+    @abstractmethod
+    async def prune_turn_events(self, before: datetime, limit: int) -> int:
+        """Delete the events of up to `limit` turns that ended before a moment; say how many."""
