@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt bench docs web lock wheel clean
+.PHONY: help serve test test-web test-style check fmt bench docs web lock wheel clean
 
 PY := .venv/bin/python
 STAMPS := .tools/stamps
@@ -15,13 +15,18 @@ serve: $(STAMPS)/python $(STAMPS)/web ## Start the server on http://127.0.0.1:80
 	@exec .venv/bin/chatkeep serve
 
 test: $(STAMPS)/python $(STAMPS)/web $(STAMPS)/servers ## Run every check and test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-web test-style
+	@$(PY) -m pytest --numprocesses=2 --dist=loadfile $(PYTEST)
+
+test-web:
 	@scripts/with-node npm --prefix web run --silent check
 	@scripts/with-node npm --prefix web run --silent test
+
+test-style:
 	@$(PY) -m ruff format --check --quiet src tests bench
 	@$(PY) -m ruff check --quiet src tests bench
 	@$(PY) -m mypy --no-error-summary
 	@.venv/bin/lint-imports > .tools/imports.log 2>&1 || { cat .tools/imports.log; exit 1; }
-	@$(PY) -m pytest --numprocesses=2 --dist=loadfile $(PYTEST)
 
 check: $(STAMPS)/python ## Print the settings and probe every dependency
 	@.venv/bin/chatkeep check
