@@ -22,6 +22,7 @@ _SUITES = (
     "store_sharing",
     "store_tenancy",
     "store_turns",
+    "store_upkeep",
     "store_values",
 )
 

@@ -1,4 +1,4 @@
-"""The store's contract as tests, to be subclassed with an async fixture `store`.
+"""The store's contract as tests, to be subclassed with two async fixtures.
 
     class TestMyStore(StoreContract):
         @pytest_asyncio.fixture
@@ -8,7 +8,7 @@
             yield store
             await store.aclose()
 
-Each test gets an empty store.
+Each test gets an empty store; those that copy one also get another, `second_store`.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from chatkeep.testing.store_samples import asking, file, hidden, image, message,
 from chatkeep.testing.store_sharing import SharingContract
 from chatkeep.testing.store_tenancy import TenancyContract
 from chatkeep.testing.store_turns import TurnsContract
+from chatkeep.testing.store_upkeep import UpkeepContract
 from chatkeep.testing.store_values import ValuesContract
 
 ANN = asking()
@@ -33,7 +34,13 @@ ANN = asking()
 
 @pytest.mark.asyncio
 class StoreContract(
-    ValuesContract, PagesContract, FindingContract, SharingContract, TurnsContract, TenancyContract
+    ValuesContract,
+    PagesContract,
+    FindingContract,
+    SharingContract,
+    TurnsContract,
+    UpkeepContract,
+    TenancyContract,
 ):
     """What `chatkeep.ports.Store` promises."""
 
