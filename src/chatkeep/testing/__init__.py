@@ -18,6 +18,7 @@ __all__ = ["FileStorageContract", "ScriptedProvider", "StoreContract"]
 _SUITES = (
     "store_contract",
     "store_finding",
+    "store_lists",
     "store_pages",
     "store_sharing",
     "store_tenancy",
