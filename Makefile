@@ -2,14 +2,14 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web test-style check fmt bench docs web lock wheel clean
+.PHONY: help serve test test-web test-style check fmt bench bench-stores docs web lock wheel clean
 
 PY := .venv/bin/python
 STAMPS := .tools/stamps
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/.test-dist/*')
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(STAMPS)/python $(STAMPS)/web ## Start the server on http://127.0.0.1:8000
 	@exec .venv/bin/chatkeep serve
@@ -38,6 +38,9 @@ fmt: $(STAMPS)/python $(STAMPS)/node ## Format and fix what can be fixed
 
 bench: $(STAMPS)/python ## Measure what a turn and a token cost
 	@$(PY) bench/run.py
+
+bench-stores: $(STAMPS)/python ## Measure what long threads and long lists cost
+	@$(PY) bench/stores.py
 
 docs: $(STAMPS)/python ## Check the documentation's links and examples
 	@$(PY) -m pytest -q tests/unit/test_docs.py
