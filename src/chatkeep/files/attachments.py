@@ -7,7 +7,6 @@ whenever an attachment goes out.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -33,9 +32,9 @@ from chatkeep.errors import (
     NotFoundError,
     TooLargeError,
 )
+from chatkeep.files.checking import Checked
 from chatkeep.files.keys import Place, attachment_prefix, new_key, owner_prefix
 from chatkeep.files.signing import Grant, LinkSigner, Operation
-from chatkeep.files.sniffing import HEAD_BYTES, matches
 from chatkeep.ids import new_item_id
 from chatkeep.mime import RASTER, declared_type, is_among
 from chatkeep.ports import FileStorage, Store
@@ -195,17 +194,25 @@ class Attachments(AttachmentStore[RequestContext]):
             NotFoundError: The file is not there (any more).
             StorageUnavailableError: It cannot be read now.
         """
-        record = await self._store.load_attachment(attachment.id, context)
-        key = _metadata(record).get("key")
-        if not key:
-            raise NotFoundError
         data = bytearray()
-        async with aclosing(self._storage.read(key)) as content:
+        async with aclosing(self.stream(attachment, context)) as content:
             async for chunk in content:
                 data += chunk
                 if len(data) >= at_most:
                     break
         return bytes(data[:at_most])
+
+    async def stream(
+        self, attachment: Attachment, context: RequestContext
+    ) -> AsyncGenerator[bytes]:
+        """Yield the bytes of a file of the user. Raises as `read`, before the first of them."""
+        record = await self._store.load_attachment(attachment.id, context)
+        key = _metadata(record).get("key")
+        if not key:
+            raise NotFoundError
+        async with aclosing(self._storage.read(key)) as content:
+            async for chunk in content:
+                yield chunk
 
     async def check_message(
         self, attachment_ids: Sequence[str], thread_id: str | None, context: RequestContext
@@ -294,18 +301,15 @@ class Attachments(AttachmentStore[RequestContext]):
         self, attachment: Attachment, content: AsyncIterator[bytes], context: RequestContext
     ) -> Attachment:
         """Store the bytes, then complete the record."""
-        checked = _Checked(content, _metadata(attachment)["size"], attachment.mime_type)
+        checked = Checked(content, _metadata(attachment)["size"], attachment.mime_type)
         key = new_key(_place(attachment.id, context))
         await self._storage.put(key, checked.chunks())
+        metadata = _metadata(attachment) | {"key": key, "sha256": checked.sha256}
+        complete = attachment.model_copy(update={"metadata": metadata, "upload_descriptor": None})
         try:
-            # Meanwhile it may have been deleted, or completed on another instance.
-            record = await self._store.load_attachment(attachment.id, context)
-            if _metadata(record).get("key"):
+            if not await self._store.replace_attachment(attachment, complete, context):
                 raise ConflictError("This file has been uploaded already.")
-            metadata = _metadata(record) | {"key": key, "sha256": checked.sha256}
-            complete = record.model_copy(update={"metadata": metadata, "upload_descriptor": None})
-            await self._store.save_attachment(complete, context)
-        except ChatkeepError:
+        except (ConflictError, NotFoundError):  # lost a race, or deleted meanwhile
             await self._storage.delete(key)
             raise
         return complete
@@ -328,48 +332,6 @@ class Attachments(AttachmentStore[RequestContext]):
         seconds = limits.upload_seconds if operation == "upload" else limits.download_seconds
         token = self._signer.sign(grant, seconds)
         return f"{context.base_url}/files/{attachment.id}?token={token}"
-
-
-class _Checked:
-    """Content that passes through and is measured, hashed and compared with its declaration."""
-
-    def __init__(self, content: AsyncIterator[bytes], size: int, mime_type: str) -> None:
-        self._content = content
-        self._size = size
-        self._mime_type = mime_type
-        self._hash = hashlib.sha256()
-
-    @property
-    def sha256(self) -> str:
-        """The hash of all that has passed."""
-        return self._hash.hexdigest()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the content; raise before the first chunk when its type is wrong."""
-        head: bytearray | None = bytearray()
-        received = 0
-        async for chunk in self._content:
-            received += len(chunk)
-            if received > self._size:
-                raise TooLargeError("There is more of this file than was declared.")
-            self._hash.update(chunk)
-            if head is None:
-                yield chunk
-                continue
-            head += chunk
-            if len(head) >= HEAD_BYTES:
-                self._check_type(head)
-                yield bytes(head)
-                head = None
-        if received < self._size:
-            raise InvalidRequestError("There is less of this file than was declared.")
-        if head is not None:
-            self._check_type(head)
-            yield bytes(head)
-
-    def _check_type(self, head: bytearray) -> None:
-        if not matches(self._mime_type, bytes(head[:HEAD_BYTES])):
-            raise FileTypeError("This file is not of the type that it was declared to be.")
 
 
 def _metadata(attachment: Attachment) -> dict[str, Any]:
