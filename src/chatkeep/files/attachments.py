@@ -307,11 +307,13 @@ class Attachments(AttachmentStore[RequestContext]):
         metadata = _metadata(attachment) | {"key": key, "sha256": checked.sha256}
         complete = attachment.model_copy(update={"metadata": metadata, "upload_descriptor": None})
         try:
-            if not await self._store.replace_attachment(attachment, complete, context):
-                raise ConflictError("This file has been uploaded already.")
-        except (ConflictError, NotFoundError):  # lost a race, or deleted meanwhile
+            won = await self._store.replace_attachment(attachment, complete, context)
+        except NotFoundError:  # deleted meanwhile
             await self._storage.delete(key)
             raise
+        if not won:
+            await self._storage.delete(key)
+            raise ConflictError("This file has been uploaded already.")
         return complete
 
     async def _delete_bytes(self, attachment_id: str, context: RequestContext) -> None:
