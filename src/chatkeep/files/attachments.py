@@ -33,8 +33,15 @@ from chatkeep.errors import (
     TooLargeError,
 )
 from chatkeep.files.checking import Checked
-from chatkeep.files.keys import Place, attachment_prefix, new_key, owner_prefix
+from chatkeep.files.keys import (
+    Place,
+    attachment_prefix,
+    is_attachment_id,
+    new_key,
+    owner_prefix,
+)
 from chatkeep.files.signing import Grant, LinkSigner, Operation
+from chatkeep.files.sniffing import HEAD_BYTES, matches
 from chatkeep.ids import new_item_id
 from chatkeep.mime import RASTER, declared_type, is_among
 from chatkeep.ports import FileStorage, Store
@@ -140,6 +147,42 @@ class Attachments(AttachmentStore[RequestContext]):
             await self._store.delete_attachment(attachment.id, context)
             raise
         return self.present(complete, context)
+
+    def check(self, input: AttachmentCreateParams, content: bytes) -> None:
+        """Return when a file may be stored, as far as can be told without looking.
+
+        Raises:
+            ChatkeepError: As `add`.
+        """
+        _, mime_type = self._declared(input)
+        if not matches(mime_type, content[:HEAD_BYTES]):
+            raise FileTypeError("This file is not of the type that it was declared to be.")
+
+    async def restore(
+        self,
+        attachment_id: str,
+        input: AttachmentCreateParams,
+        content: bytes,
+        thread_id: str,
+        context: RequestContext,
+    ) -> None:
+        """Store a file under an id that it had before, as a part of a thread.
+
+        Raises:
+            ConflictError: The user has an attachment with this id.
+            ChatkeepError: As `add`.
+        """
+        if not is_attachment_id(attachment_id):
+            raise InvalidRequestError("This is no id of an attachment.")
+        try:
+            await self._store.load_attachment(attachment_id, context)
+        except NotFoundError:
+            pass
+        else:
+            raise ConflictError("There is an attachment with this id already.")
+        attachment = await self._create(input, context, attachment_id)
+        await self._keep(attachment, _once(content), context)
+        await self._store.bind_attachment(attachment_id, thread_id, context)
 
     async def receive(self, attachment_id: str, token: str, content: AsyncIterator[bytes]) -> None:
         """Store the bytes that a link was made for; once.
@@ -257,8 +300,23 @@ class Attachments(AttachmentStore[RequestContext]):
             except ChatkeepError as error:
                 _log.warning("bytes left to the sweeper", error=type(error).__name__)
 
-    async def _create(self, input: AttachmentCreateParams, context: RequestContext) -> Attachment:
+    async def _create(
+        self,
+        input: AttachmentCreateParams,
+        context: RequestContext,
+        attachment_id: str | None = None,
+    ) -> Attachment:
         """Store the record of a file that may be uploaded."""
+        name, mime_type = self._declared(input)
+        await self._check_quota(input.size, context)
+        attachment_id = attachment_id or self.generate_attachment_id(mime_type, context)
+        attachment = new_attachment(attachment_id, name, mime_type)
+        attachment.metadata = {"size": input.size}
+        await self._store.save_attachment(attachment, context)
+        return attachment
+
+    def _declared(self, input: AttachmentCreateParams) -> tuple[str, str]:
+        """Return name and type of a file that may be uploaded."""
         name = _checked_name(input.name)
         if input.size < 1:
             raise InvalidRequestError("params.size: a file has at least 1 byte")
@@ -269,22 +327,7 @@ class Attachments(AttachmentStore[RequestContext]):
             raise FileTypeError(
                 f"Files of this type are not taken. Allowed: {', '.join(self.limits.allowed_types)}"
             )
-        await self._check_quota(input.size, context)
-        attachment_id = self.generate_attachment_id(mime_type, context)
-        fields: dict[str, Any] = {
-            "id": attachment_id,
-            "name": name,
-            "mime_type": mime_type,
-            "metadata": {"size": input.size},
-        }
-        attachment: Attachment = (
-            # The type needs a URL; what is stored holds none that could go stale.
-            ImageAttachment(**fields, preview_url=AnyUrl(f"chatkeep:{attachment_id}"))
-            if mime_type in RASTER
-            else FileAttachment(**fields)
-        )
-        await self._store.save_attachment(attachment, context)
-        return attachment
+        return name, mime_type
 
     async def _check_quota(self, size: int, context: RequestContext) -> None:
         used = 0
@@ -334,6 +377,18 @@ class Attachments(AttachmentStore[RequestContext]):
         seconds = limits.upload_seconds if operation == "upload" else limits.download_seconds
         token = self._signer.sign(grant, seconds)
         return f"{context.base_url}/files/{attachment.id}?token={token}"
+
+
+def new_attachment(attachment_id: str, name: str, mime_type: str) -> Attachment:
+    """Return an attachment as it is stored: with no link, which could go stale."""
+    if mime_type in RASTER:
+        url = AnyUrl(f"chatkeep:{attachment_id}")  # the type needs one
+        return ImageAttachment(id=attachment_id, name=name, mime_type=mime_type, preview_url=url)
+    return FileAttachment(id=attachment_id, name=name, mime_type=mime_type)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _metadata(attachment: Attachment) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Changes of a thread that leave alone what others change of it.
 
-For an author's code that changes the thread while it answers: the SDK compares the thread with a copy and then saves all of it, as it was when the stream began:
-a title that the user gave meanwhile would be undone, and a deleted thread would come back.
+When an author's code changes the thread while it answers, the SDK saves all of it, as it was when
+the stream began: a title that the user gave meanwhile would be undone, and a deleted thread would
+come back.
 """
 
 from typing import Any, cast
