@@ -218,6 +218,14 @@ class Attachments(AttachmentStore[RequestContext]):
         """
         grant = self._signer.read(token, "download", attachment_id)
         attachment = await self._store.load_attachment(attachment_id, _context_of(grant))
+        return self.download_of(attachment)
+
+    def download_of(self, attachment: Attachment) -> Download:
+        """Return the file of a stored record.
+
+        Raises:
+            NotFoundError: It has not been uploaded.
+        """
         metadata = _metadata(attachment)
         if not metadata.get("key"):
             raise NotFoundError

@@ -5,7 +5,7 @@ What comes is not trusted: how deep it is, and how much of it is in memory at on
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import IO, Any, Literal, NoReturn
 
 import ijson  # type: ignore[import-untyped]
 
@@ -41,7 +41,7 @@ class Part:
     value: Any = None
 
 
-def read_parts(document: BinaryIO) -> Iterator[Part]:
+def read_parts(document: IO[bytes]) -> Iterator[Part]:
     """Yield the parts of a document: those of a thread in their order, then its end.
 
     Raises:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import BinaryIO
+from typing import IO
 
 from chatkit.types import FeedbackKind, ThreadItem, ThreadItemBase, ThreadMetadata
 
@@ -44,7 +44,7 @@ class ImportReport:
 
 
 async def import_threads(
-    store: Store, attachments: Attachments, document: BinaryIO, context: RequestContext
+    store: Store, attachments: Attachments, document: IO[bytes], context: RequestContext
 ) -> ImportReport:
     """Restore the threads of a JSON document for a user, in its order.
 
@@ -92,7 +92,7 @@ class _Restoring:
         self._open: str | None = None
         """The thread that is being stored."""
 
-    async def run(self, document: BinaryIO) -> ImportReport:
+    async def run(self, document: IO[bytes]) -> ImportReport:
         """Store what is not there yet."""
         imported, skipped = 0, list[str]()
         archived = False
@@ -151,7 +151,7 @@ class _Restoring:
             await self._store.archive_thread(thread_id, True, self._context)
 
 
-async def _parts(document: BinaryIO) -> AsyncIterator[Part]:
+async def _parts(document: IO[bytes]) -> AsyncIterator[Part]:
     """Yield the parts; what reading takes of time, it takes beside the event loop."""
     await asyncio.to_thread(document.seek, 0)
     parts = read_parts(document)
