@@ -324,6 +324,17 @@ async def test_limits_hold(start_server: StartServer, connect: Connect) -> None:
     assert form.status_code == 415
 
 
+async def test_no_value_is_too_long_for_memory(start_server: StartServer, connect: Connect) -> None:
+    """A string that is longer than any file may be is given up while it is read."""
+    client = connect(await start_server(files__max_bytes=99))
+    body = b'{"chatkeep_export": 1, "threads": [{"thread": {"id": "' + b"x" * 5_000_000
+    response = await restore(client, body + b'"}}]}')
+    assert (response.status_code, response.json()["detail"]) == (
+        400,
+        "body: has a value that is too long",
+    )
+
+
 @pytest.mark.parametrize("title", ["line\nbreak", "x" * 999, "\u202eevil"])
 async def test_titles_are_made_fit(client: ChatKitClient, title: str) -> None:
     """A title that no user could give is made one that they could."""

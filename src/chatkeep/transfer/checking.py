@@ -21,12 +21,11 @@ from chatkit.types import (
 from chatkit.widgets import DynamicWidgetRoot
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from chatkeep.agent.title import MAX_TITLE
 from chatkeep.errors import ChatkeepError, InvalidRequestError, TooLargeError
 from chatkeep.files.attachments import Attachments, new_attachment
 from chatkeep.files.keys import is_attachment_id
 from chatkeep.transfer.reading import Part
-
-MAX_TITLE = 200
 
 _THREAD = TypeAdapter(ThreadMetadata)
 _WIDGET = TypeAdapter(DynamicWidgetRoot)
