@@ -5,14 +5,17 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
+from chatkeep import Chatkeep, load_settings
 from chatkeep.context import RequestContext
 from chatkeep.models.scripted import Message, Step, Text, Thought
-from chatkeep.testing.client import ChatKitClient
+from chatkeep.testing.client import ChatKitClient, user_input
 from chatkeep.testing.provider import ScriptedProvider
 from chatkeep.testing.store_samples import every_item
 from support.files import PNG, upload
@@ -194,14 +197,18 @@ async def test_long_conversations_have_pages(client: ChatKitClient, server: Live
     assert 'href="?"' in second
 
 
-async def test_orders_that_are_none(client: ChatKitClient) -> None:
+async def test_orders_that_are_none(client: ChatKitClient, server: LiveServer) -> None:
     """Times that are no number of seconds, other fields, and too many links."""
     thread_id = (await client.say("hello")).thread_id
     url = f"/chatkit/threads/{thread_id}/shares"
     for order in ({"expires_in": 0}, {"expires_in": "1"}, {"expires_in": 1e99}, {"x": 1}, []):
         assert (await client.http.post(url, json=order)).status_code == 400, order
-    for _ in range(100):
-        await share(client, thread_id)
+    (principal,) = await server.chatkeep.store.load_users(None, None, 10)
+    for number in range(100):
+        name = str(number)
+        await server.chatkeep.store.create_share(
+            thread_id, name, name, None, RequestContext(principal, "")
+        )
     assert (await client.http.post(url, json={})).status_code == 409
 
 
@@ -220,3 +227,27 @@ async def test_only_the_digest_is_kept(
     stored = b"".join(path.read_bytes() for path in data.glob("chatkeep.db*"))
     assert secret.encode() not in stored
     assert hashlib.sha256(secret.encode()).hexdigest().encode() in stored
+
+
+async def test_below_a_path(tmp_path: Path) -> None:
+    """A mounted server makes links that lead to it, also those of images."""
+    overrides = {"data_dir": tmp_path / "data", "models.provider": "scripted"}
+    app, main = Chatkeep(settings=load_settings(environ={}, overrides=overrides)), FastAPI()
+    main.mount("/chat", app)
+    transport = httpx2.ASGITransport(main)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        form = {"file": ("dot.png", PNG, "image/png")}
+        file = (await http.post("/chat/files", files=form)).json()
+        message = user_input("look", attachments=[file["id"]])
+        body = {"type": "threads.create", "params": {"input": message}}
+        await http.post("/chat/chatkit", json=body)
+        (thread,) = (await http.get("/chat/chatkit/threads")).json()["data"]
+        order = await http.post(f"/chat/chatkit/threads/{thread['id']}/shares", json={})
+        url = order.json()["url"]
+        page = await http.get(url)
+        (image,) = re.findall(r'src="([^"]+)"', page.text)
+
+        assert url.startswith("http://localhost/chat/share/")
+        assert (await http.get(image.replace("&amp;", "&"))).content == PNG
+        assert (await http.get(url + ".json")).status_code == 200
+    await app.aclose()

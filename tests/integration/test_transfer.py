@@ -1,5 +1,6 @@
 """Conversations out as documents and in again, through a real socket."""
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -322,6 +323,27 @@ async def test_limits_hold(start_server: StartServer, connect: Connect) -> None:
     assert len((await export(client))["threads"]) == 1
     form = await client.http.post("/chatkit/import", content=b"{}")
     assert form.status_code == 415
+
+
+async def test_half_a_thread_is_taken_back(client: ChatKitClient, server: LiveServer) -> None:
+    """A file that is there already stops its conversation; those before it stay, and the file."""
+    waiting = await upload(client)
+    content = base64.b64encode(PNG).decode()
+    clash = picture(content, id=waiting)
+    first = thread("thr_first", items=[])
+
+    response = await restore(client, document(first, clash))
+
+    assert response.status_code == 409
+    (kept,) = (await export(client))["threads"]
+    assert kept["thread"]["id"] == "thr_first"
+    answer = await client.say("look", attachments=[waiting])
+    link = (await client.items(answer.thread_id))[0]["attachments"][0]["preview_url"]
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.get(link)).content == PNG
+    second = document(first, picture(content))
+    assert (await restore(client, second)).json() == {"imported": 1, "skipped": ["thr_first"]}
+    assert len(list(server.chatkeep.settings.data_dir.glob("files/**/atc_*"))) == 2
 
 
 async def test_no_value_is_too_long_for_memory(start_server: StartServer, connect: Connect) -> None:

@@ -139,10 +139,10 @@ class _Restoring:
                 for kind, ids in value.items():
                     await self._store.add_feedback(thread_id, ids, kind, self._context)
             case File():
-                self._files.append(value.id)
                 await self._attachments.restore(
                     value.id, value.declared, value.content, thread_id, self._context
                 )
+                self._files.append(value.id)
             case ThreadItemBase():
                 await self._store.add_thread_item(thread_id, value, self._context)
             case _:
