@@ -25,6 +25,7 @@ from chatkit.types import (
     is_streaming_req,
 )
 
+from chatkeep.agent.title import MAX_TITLE
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
 from chatkeep.files.attachments import Attachments
@@ -34,9 +35,6 @@ from chatkeep.protocol.wire import thread_id_of
 
 MAX_PAGE = 100
 """Rows of a page, at most; a larger `limit` gets this many."""
-
-MAX_TITLE = 200
-"""Characters of a thread's title, at most."""
 
 _NOT_OFFERED = {
     "input.transcribe": "This server does not transcribe speech.",
@@ -67,7 +65,7 @@ class Preflight:
         if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
             await self._check_message(request.params.input, thread_id_of(request), context)
         if isinstance(request, ThreadsUpdateReq):
-            _check_title(request.params.title)
+            check_title(request.params.title, "params.title")
         thread_id = thread_id_of(request)
         if thread_id is None or request.type == "threads.delete":
             return
@@ -127,10 +125,15 @@ def _clamp(request: ThreadsListReq | ItemsListReq) -> None:
         request.params.limit = min(limit, MAX_PAGE)
 
 
-def _check_title(title: str) -> None:
+def check_title(title: str, field: str) -> None:
+    """Return when a title can be one.
+
+    Raises:
+        InvalidRequestError: It cannot; the message names the field of the request.
+    """
     if not title.strip() or len(title) > MAX_TITLE or not title.isprintable():
         raise InvalidRequestError(
-            f"params.title: 1 to {MAX_TITLE} characters, without line breaks and control characters"
+            f"{field}: 1 to {MAX_TITLE} characters, without line breaks and control characters"
         )
 
 
