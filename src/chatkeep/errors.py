@@ -68,8 +68,8 @@ class HeldError(ConflictError):
 class TurnRunningError(ConflictError):
     """Another answer is still running in this conversation."""
 
-    def __init__(self, turn_id: str) -> None:
-        super().__init__()
+    def __init__(self, message: str | None = None, *, turn_id: str = "") -> None:
+        super().__init__(message)
         self.turn_id = turn_id
 
 

@@ -1,10 +1,12 @@
 """What the model is told: the newest that fits, oldest first."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from chatkit.types import AssistantMessageItem, ThreadItem, ThreadMetadata, UserMessageItem
 from pydantic import TypeAdapter
 
@@ -36,10 +38,17 @@ def item(kind: str, number: int, text: str) -> Any:
     )
 
 
-async def thread_of(turns: int, size: int = 1) -> tuple[Store, UserMessageItem]:
-    """Return a store with a thread of so many turns and its newest question."""
+@pytest_asyncio.fixture
+async def store() -> AsyncIterator[Store]:
+    """A store in memory."""
     store = open_store("memory://", data_dir=Path())
     await store.open()
+    yield store
+    await store.aclose()
+
+
+async def fill(store: Store, turns: int, size: int = 1) -> UserMessageItem:
+    """Store a thread of so many turns; return its newest question."""
     await store.save_thread(THREAD, CONTEXT)
     question: UserMessageItem | None = None
     for turn in range(turns):
@@ -49,7 +58,7 @@ async def thread_of(turns: int, size: int = 1) -> tuple[Store, UserMessageItem]:
         if turn < turns - 1:
             await store.add_thread_item("thr_1", answer, CONTEXT)
     assert question is not None
-    return store, question
+    return question
 
 
 async def texts(store: Store, newest: UserMessageItem | None, budget: int) -> list[str]:
@@ -61,9 +70,9 @@ async def texts(store: Store, newest: UserMessageItem | None, budget: int) -> li
 
 
 @pytest.mark.parametrize("turns", [1, 2, 21, 60])
-async def test_the_newest_question_comes_last(turns: int) -> None:
+async def test_the_newest_question_comes_last(store: Store, turns: int) -> None:
     """Beyond a page of items too, everything is there once and in order."""
-    store, question = await thread_of(turns)
+    question = await fill(store, turns)
 
     found = await texts(store, question, 1_000_000)
 
@@ -71,9 +80,9 @@ async def test_the_newest_question_comes_last(turns: int) -> None:
     assert found == expected
 
 
-async def test_older_items_are_left_out_beyond_the_budget() -> None:
+async def test_older_items_are_left_out_beyond_the_budget(store: Store) -> None:
     """The input is cut at its beginning, never at its end."""
-    store, question = await thread_of(30)
+    question = await fill(store, 30)
 
     found = await texts(store, question, 200)
 
@@ -82,16 +91,16 @@ async def test_older_items_are_left_out_beyond_the_budget() -> None:
     assert found[0] != "question 0"
 
 
-async def test_the_newest_message_is_kept_even_when_it_is_too_long() -> None:
+async def test_the_newest_message_is_kept_even_when_it_is_too_long(store: Store) -> None:
     """A question larger than the budget is still asked."""
-    store, question = await thread_of(2, size=5_000)
+    question = await fill(store, 2, size=5_000)
 
     assert len(await texts(store, question, 100)) == 1
 
 
-async def test_a_retry_sees_only_what_was_before() -> None:
+async def test_a_retry_sees_only_what_was_before(store: Store) -> None:
     """Items behind the message to answer are not shown."""
-    store, _ = await thread_of(3)
+    await fill(store, 3)
 
     assert await texts(store, item("user_message", 2, "question 1"), 10_000) == [
         "question 0",
@@ -100,8 +109,8 @@ async def test_a_retry_sees_only_what_was_before() -> None:
     ]
 
 
-async def test_going_on_without_a_message_sees_the_whole_thread() -> None:
+async def test_going_on_without_a_message_sees_the_whole_thread(store: Store) -> None:
     """Behind a client tool's result the newest items are the end of the input."""
-    store, _ = await thread_of(2)
+    await fill(store, 2)
 
     assert await texts(store, None, 10_000) == ["question 0", "answer 0", "question 1"]

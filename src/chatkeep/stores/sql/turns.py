@@ -211,7 +211,7 @@ class SqlTurns(SqlWriting):
         found(await self._first(connection, self._sql.load_thread_locked, key))
         running = await self._first(connection, self._sql.open_turn, key)
         if running is not None and not order.queue:
-            raise TurnRunningError(running.id)
+            raise TurnRunningError(turn_id=running.id)
         if message is not None:
             await self._bind_attachments(connection, message, attachment_ids)
             await self._put_item(connection, message)
