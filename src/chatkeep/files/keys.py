@@ -22,9 +22,14 @@ class Place(NamedTuple):
     attachment_id: str
 
 
+def tenant_prefix(tenant: str) -> str:
+    """Return the prefix of all files of a tenant."""
+    return _encode(tenant)
+
+
 def owner_prefix(tenant: str, user: str) -> str:
     """Return the prefix of all files of a user."""
-    return f"{_encode(tenant)}/{_encode(user)}"
+    return f"{tenant_prefix(tenant)}/{_encode(user)}"
 
 
 def attachment_prefix(place: Place) -> str:
