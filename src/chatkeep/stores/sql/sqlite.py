@@ -63,10 +63,9 @@ _SCRUB = (
     # Deleted words stay in the index until its parts are merged.
     "INSERT INTO texts_index(texts_index) VALUES ('optimize')",
     "VACUUM",
-    "PRAGMA wal_checkpoint(TRUNCATE)",
 )
 
-Role = Literal["read", "write", "migrate"]
+Role = Literal["read", "write", "migrate", "scrub"]
 
 
 def _hits(_: ColumnElement[bool]) -> FromClause:
@@ -147,16 +146,23 @@ class SqliteDatabase(Database):
 
     async def scrub(self) -> None:
         """Merge the words' index, rewrite the file without gaps, and empty the WAL."""
-        engine = self._engine("migrate")
+        engine = self._engine("scrub")
         try:
-            await self._explaining(lambda: self._scrub(engine))
+            busy = await self._explaining(lambda: self._scrub(engine))
         finally:
             await engine.dispose()
+        if busy:
+            raise StoreUnavailableError(
+                f"The log of {self._path} could not be emptied: somebody reads it. Try again."
+            )
 
-    async def _scrub(self, engine: AsyncEngine) -> None:
+    async def _scrub(self, engine: AsyncEngine) -> bool:
+        """Do it, and say whether somebody kept the log from being emptied."""
         async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             for statement in _SCRUB:
                 await connection.exec_driver_sql(statement)
+            emptied = await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            return bool(emptied.one()[0])
 
     async def _migrate(self, writer: AsyncEngine) -> None:
         if not await migrate.pending(writer):
@@ -224,7 +230,7 @@ class SqliteDatabase(Database):
             cursor.close()
 
         event.listen(engine.sync_engine, "connect", configure)
-        if role != "read":
+        if role in ("write", "migrate"):  # nothing is rewritten inside a transaction
             event.listen(engine.sync_engine, "begin", begin_immediate)
         return engine
 
