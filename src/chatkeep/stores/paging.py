@@ -49,7 +49,8 @@ def read_cursor(scope: Scope, text: str) -> int | None:
         return None
     if len(raw) != _SEQ_BYTES + _TAG_BYTES or raw[_SEQ_BYTES:] != _tag(scope):
         return None
-    return int.from_bytes(raw[:_SEQ_BYTES])
+    seq = int.from_bytes(raw[:_SEQ_BYTES])
+    return seq if seq <= END else None  # no position that a database could compare
 
 
 def _tag(scope: Scope) -> bytes:

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkeep.context import Principal, RequestContext
-from chatkeep.errors import NotFoundError
+from chatkeep.errors import ConflictError, NotFoundError
 from chatkeep.ports.records import Share
 from chatkeep.stores.encoding import decode_item, milliseconds, moment_of, now
 from chatkeep.stores.paging import build_page, check_page, read_cursor
@@ -34,9 +34,13 @@ class SqlSharing(SqlBase):
         values = {**key_of(context, thread=thread_id), **params(fields)}
 
         async def work(connection: AsyncConnection) -> Any:
-            found((await connection.execute(self._sql.has_thread, values)).first())
+            # Locked: neither deleted nor written to until the share is there.
+            found((await connection.execute(self._sql.load_thread_locked, values)).first())
             await connection.execute(self._sql.insert_share, values)
-            return found((await connection.execute(self._sql.load_share, values)).first())
+            row = (await connection.execute(self._sql.load_share, values)).first()
+            if row is None or (row.digest, row.thread_id) != (digest, thread_id):
+                raise ConflictError
+            return row
 
         return _share(await self._db.write(work))
 

@@ -41,24 +41,24 @@ class SqlTurns(SqlWriting):
         values = key | order_values
         thread = thread_values(key, order.new_thread) if order.new_thread else None
         message = item_values(key, order.message) if order.message else None
+        attachment_ids = [each.id for each in order.message.attachments] if order.message else []
 
         async def work(connection: AsyncConnection, repeated: bool) -> Turn:
             if repeated and (row := await self._first(connection, self._sql.load_turn, key)):
                 return _turn(row)
+            # The owner's row is locked first: whoever has the same key waits here, then finds it.
+            seq = await self._take_thread_seq(connection, key)
             if order.key and (row := await self._first(connection, self._sql.turn_of_key, values)):
                 if row.digest != order.digest:
                     raise KeyReusedError
                 return _turn(row)
-            attachment_ids = (
-                [each.id for each in order.message.attachments] if order.message else []
-            )
+            queued = False
             if thread is not None and message is not None:
-                await self._create_thread(
-                    connection, thread, message, attachment_ids, repeated=False
-                )
-                queued = False
+                new = {**thread, "p_seq": seq}
+                await self._create_thread(connection, new, message, attachment_ids, repeated=False)
             else:
-                queued = await self._join_thread(connection, order, key, message, attachment_ids)
+                said = message and {**message, "p_active_seq": seq}
+                queued = await self._join_thread(connection, order, key, said, attachment_ids)
             state = TurnState.QUEUED if queued else TurnState.RUNNING
             lease = None if queued else _ms(order.lease)
             await connection.execute(
@@ -69,8 +69,7 @@ class SqlTurns(SqlWriting):
         try:
             return await self._db.write_once(work)
         except IntegrityError as error:
-            # Only the key can be there without having been seen: from a thread made meanwhile.
-            raise ConflictError("This request is being answered already.") from error
+            raise ConflictError("There is a turn with this id.") from error
 
     async def load_turn(self, turn_id: str, context: RequestContext) -> Turn:
         """Load a turn."""
@@ -156,16 +155,16 @@ class SqlTurns(SqlWriting):
         how = {"state": str(end.state), "reason": end.reason, "usage": end.usage}
         values = key | params(how)
 
-        async def work(connection: AsyncConnection, repeated: bool) -> Turn:
+        async def work(connection: AsyncConnection) -> Turn:
             ended = (await connection.execute(self._sql.end_turn, values)).rowcount
             turn = _turn(found(await self._first(connection, self._sql.load_turn, key)))
             if ended:
                 await self._store_end(connection, {**key, "p_thread": turn.thread_id}, end)
-            elif not (repeated and turn.fence == fence and turn.state == end.state):
+            elif (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
                 raise LeaseLostError
             return turn
 
-        return await self._db.write_once(work)
+        return await self._db.write(work)
 
     async def claim_turn(self, holder: str, lease: float) -> Turn | None:
         """Take over a turn that needs somebody, with a new fence; None if there is none."""
@@ -209,10 +208,6 @@ class SqlTurns(SqlWriting):
         attachment_ids: Sequence[str],
     ) -> bool:
         """Take the turn's place in its thread, and say whether it must wait for another one."""
-        if message is not None:
-            # The owner's row is locked before the thread's, as everywhere.
-            active = await self._take_thread_seq(connection, key)
-            message = {**message, "p_active_seq": active}
         found(await self._first(connection, self._sql.load_thread_locked, key))
         running = await self._first(connection, self._sql.open_turn, key)
         if running is not None and not order.queue:

@@ -103,14 +103,25 @@ class SqlUpkeep(SqlWriting):
         expired = []
         for row in await self._db.fetch(self._upkeep.old_threads, values):
             principal = Principal(row.tenant, row.owner, _SCHEME)
-            key = key_of_principal(principal, thread=row.id)
-            attachment_ids = await self._db.fetch(self._upkeep.attachments_of_old, key)
+            key = {**values, **key_of_principal(principal, thread=row.id)}
             try:
-                await self._db.write(partial(self._drop_thread, key=key))
+                attachment_ids = await self._db.write(partial(self._drop_old_thread, key=key))
             except HeldError:
                 continue  # since a moment ago
-            expired.append(Expired(principal, row.id, [each.id for each in attachment_ids]))
+            if attachment_ids is not None:
+                expired.append(Expired(principal, row.id, attachment_ids))
         return expired
+
+    async def _drop_old_thread(
+        self, connection: AsyncConnection, key: Parameters
+    ) -> list[str] | None:
+        """Delete a thread if it is still old; return its attachments, or None if it is not."""
+        await self._refuse_if_held(connection, key)
+        if not (await connection.execute(self._upkeep.delete_old_thread, key)).rowcount:
+            return None
+        gone = (await connection.execute(self._upkeep.attachments_of_old, key)).all()
+        await connection.execute(self._sql.delete_attachments_of_thread, key)
+        return [row.id for row in gone]
 
     async def put_hold(self, hold: Hold) -> None:
         """Begin a legal hold, or change its reason."""

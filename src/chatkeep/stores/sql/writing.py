@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkeep.errors import ConflictError, HeldError, NotFoundError
 from chatkeep.stores.encoding import encode_item, encode_thread, message_text, now
-from chatkeep.stores.sql.base import Parameters, SqlBase, params
+from chatkeep.stores.sql.base import Parameters, SqlBase, in_order, params
 from chatkeep.stores.words import entry_words
 
 
@@ -39,8 +39,9 @@ class SqlWriting(SqlBase):
 
     async def _insert_thread(self, connection: AsyncConnection, values: Parameters) -> bool:
         """Store a thread if there is none with its id; say whether that happened."""
-        seq = await self._take_thread_seq(connection, values)
-        created = await connection.execute(self._sql.insert_thread, {**values, "p_seq": seq})
+        if "p_seq" not in values:
+            values = {**values, "p_seq": await self._take_thread_seq(connection, values)}
+        created = await connection.execute(self._sql.insert_thread, values)
         if not created.rowcount:
             return False
         await self._index_title(connection, values)
@@ -73,7 +74,7 @@ class SqlWriting(SqlBase):
     async def _bind_attachments(
         self, connection: AsyncConnection, key: Parameters, attachment_ids: Sequence[str]
     ) -> None:
-        for attachment_id in attachment_ids:
+        for attachment_id in in_order(attachment_ids):
             bind = {**key, "p_attachment": attachment_id}
             if not (await connection.execute(self._sql.bind_attachment, bind)).rowcount:
                 raise NotFoundError
@@ -110,8 +111,9 @@ class SqlWriting(SqlBase):
             await self._put_item(connection, values)
 
     async def _index_item(self, connection: AsyncConnection, values: Parameters) -> None:
-        if values["p_words"] is not None:
-            await connection.execute(self._sql.put_text, values)
+        # What is no message may have been one until now.
+        statement = self._sql.delete_text if values["p_words"] is None else self._sql.put_text
+        await connection.execute(statement, values)
 
     async def _index_title(self, connection: AsyncConnection, values: Parameters) -> None:
         """Make the thread's present title, and no other, be found; `values` has it."""

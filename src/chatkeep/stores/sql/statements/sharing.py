@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Delete, Select, delete, select
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.dml import Insert
 
 from chatkeep.stores.sql.schema import items, shares, threads
 from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p, same
@@ -18,11 +18,8 @@ class Sharing:
             id="share", thread_id="thread", digest="digest", created_at="now", expires_at="expires"
         )
         last = select(threads.c.next_seq - 1).where(mine(threads, id="thread")).scalar_subquery()
-        self.insert_share: ReturningInsert[Any] = (
-            dialect.insert(shares)
-            .values(**given, until=last)
-            .on_conflict_do_nothing()
-            .returning(shares.c.until)
+        self.insert_share: Insert = (
+            dialect.insert(shares).values(**given, until=last).on_conflict_do_nothing()
         )
         self.load_shares: Select[Any] = (
             select(shares)

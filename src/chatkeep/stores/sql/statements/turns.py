@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import Select, Update, bindparam, case, delete, exists, null, select, tuple_, update
+from sqlalchemy import (
+    Select,
+    Update,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import Delete, Insert, ReturningUpdate
 
 from chatkeep.stores.sql.schema import turn_events, turns
@@ -10,6 +21,7 @@ from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p, sam
 
 _OPEN = turns.c.ended_at.is_(None)
 _RUNNING = turns.c.state == "running"
+_NUMBER = turns.c.last_event.type
 
 
 class Turns:
@@ -28,14 +40,11 @@ class Turns:
         self.open_turn: Select[Any] = (
             select(turns)
             .where(in_thread, _OPEN)
-            .order_by(_RUNNING.desc(), turns.c.created_at, turns.c.id)
+            .order_by(_RUNNING.desc(), turns.c.created_at)
             .limit(1)
         )
         self.newest_turn: Select[Any] = (
-            select(turns)
-            .where(in_thread)
-            .order_by(turns.c.created_at.desc(), turns.c.id.desc())
-            .limit(1)
+            select(turns).where(in_thread).order_by(turns.c.created_at.desc()).limit(1)
         )
 
     def _working(self, dialect: Dialect) -> None:
@@ -50,22 +59,36 @@ class Turns:
             digest="digest",
             holder="holder",
         )
+        latest = select(func.max(turns.c.created_at)).where(mine(turns, thread_id="thread"))
+        before = latest.scalar_subquery()
+        # No two turns of a thread have the same moment, so that it gives their order.
+        moment = case((before >= dialect.now, before + 1), else_=dialect.now)
         self.insert_turn: Insert = dialect.insert(turns).values(  # type: ignore[assignment]
             **given,
             fence=1,
             # Of a queued one there is no lease: the sum with NULL is NULL.
-            lease_until=dialect.now + bindparam("p_lease", type_=turns.c.lease_until.type),
+            lease_until=dialect.now + bindparam("p_lease", type_=_NUMBER),
             cancel_requested=False,
             touched=False,
             last_event=0,
-            created_at=dialect.now,
+            created_at=moment,
         )
-        until = dialect.now + bindparam("p_lease", type_=turns.c.lease_until.type)
+        until = dialect.now + bindparam("p_lease", type_=_NUMBER)
         self.renew_turn: ReturningUpdate[Any] = (
             update(turns).where(held).values(lease_until=until).returning(*turns.c)
         )
         self.touch_turn: Update = update(turns).where(held).values(touched=True)
-        self.advance_turn: Update = update(turns).where(held).values(last_event=p("last"))
+        self.advance_turn: Update = (
+            update(turns)
+            .where(held)
+            .values(
+                # What is appended again does not turn it back.
+                last_event=case(
+                    (turns.c.last_event < p("last"), bindparam("p_last", type_=_NUMBER)),
+                    else_=turns.c.last_event,
+                )
+            )
+        )
         queued = turns.c.state == "queued"
         self.cancel_turn: Update = (
             update(turns)
@@ -74,6 +97,7 @@ class Turns:
                 cancel_requested=True,
                 state=case((queued, "cancelled"), else_=turns.c.state),
                 reason=case((queued, "stopped"), else_=turns.c.reason),
+                request=case((queued, ""), else_=turns.c.request),
                 ended_at=case((queued, dialect.now), else_=null()),
             )
         )
@@ -121,8 +145,7 @@ class OpenTurns:
         before = exists().where(
             same(other, turns, thread_id="thread_id"),
             other.c.ended_at.is_(None),
-            (other.c.state == "running")
-            | (tuple_(other.c.created_at, other.c.id) < tuple_(turns.c.created_at, turns.c.id)),
+            (other.c.state == "running") | (other.c.created_at < turns.c.created_at),
         )
         self.queued_turn: Select[Any] = (
             select(turns)
@@ -144,7 +167,7 @@ class OpenTurns:
                 state="running",
                 holder=p("holder"),
                 fence=turns.c.fence + 1,
-                lease_until=dialect.now + bindparam("p_lease", type_=turns.c.lease_until.type),
+                lease_until=dialect.now + bindparam("p_lease", type_=_NUMBER),
             )
             .returning(*turns.c)
         )

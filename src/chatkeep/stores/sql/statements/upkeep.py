@@ -74,6 +74,14 @@ class Upkeep:
             .order_by(threads.c.active_at)
             .limit(p("limit"))
         )
+        # Again: somebody may have written in it since it was looked for.
+        self.delete_old_thread: Delete = delete(threads).where(
+            threads.c.tenant == p("tenant"),
+            threads.c.owner == p("owner"),
+            threads.c.id == p("thread"),
+            threads.c.active_at < p("before"),
+            threads.c.active_at > 0,
+        )
         self.attachments_of_old: Select[Any] = select(attachments.c.id).where(
             attachments.c.tenant == p("tenant"),
             attachments.c.owner == p("owner"),
