@@ -21,7 +21,7 @@ test: $(STAMPS)/python $(STAMPS)/web $(STAMPS)/servers ## Run every check and te
 	@$(PY) -m ruff check --quiet src tests bench
 	@$(PY) -m mypy --no-error-summary
 	@.venv/bin/lint-imports > .tools/imports.log 2>&1 || { cat .tools/imports.log; exit 1; }
-	@$(PY) -m pytest $(PYTEST)
+	@$(PY) -m pytest --numprocesses=2 --dist=loadfile $(PYTEST)
 
 check: $(STAMPS)/python ## Print the settings and probe every dependency
 	@.venv/bin/chatkeep check

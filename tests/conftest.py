@@ -1,19 +1,41 @@
-"""What every test needs: a clean environment, a provider, and a server on a real socket."""
+"""What every test needs: a clean environment, a provider, and servers on real sockets."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 import pytest
 import pytest_asyncio
 
 from chatkeep import Chatkeep, load_settings
 from chatkeep.settings import ALIASES
+from chatkeep.stores import apply_migrations
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
+from support.instant import instant
 from support.live import Connect, LiveServer, StartServer
+from support.postgres import PostgresServer, postgres_binaries
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests run in several processes, which must know them by the same names."""
+    if changing := [item.nodeid for item in items if re.search(r"\b0x[0-9a-f]{6,}", item.nodeid)]:
+        raise pytest.UsageError(f"give these parameters ids that stay the same: {changing}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates_are_read_once() -> Iterator[None]:
+    """Every client reads the authorities' certificates, which takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", cache(httpcore2.default_ssl_context))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +45,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name in ALIASES or name.startswith("CHATKEEP_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest_asyncio.fixture
+async def instant_time() -> AsyncIterator[asyncio.AbstractEventLoop]:
+    """The loop of the test, whose timers go off in order and without a wait."""
+    loop = asyncio.get_running_loop()
+    with instant(loop):
+        yield loop
 
 
 @pytest_asyncio.fixture
@@ -79,3 +109,36 @@ async def connect() -> AsyncIterator[Connect]:
 def client(server: LiveServer, connect: Connect) -> ChatKitClient:
     """A browser at `server`."""
     return connect(server)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for the session, with an empty database `shared` of our schema."""
+    server = PostgresServer(postgres_binaries())
+    try:
+        server.create()
+        server.run("CREATE DATABASE template")
+        asyncio.run(apply_migrations(server.url("template"), data_dir=Path()))
+        server.run("CREATE DATABASE shared TEMPLATE template")
+        yield server
+    finally:
+        server.remove()
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def own_database(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, with the schema and no rows."""
+    name = f"own_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name} TEMPLATE template")
+    return name
+
+
+@pytest.fixture
+def empty_postgres(postgres: PostgresServer) -> str:
+    """The name of a database of the test's own, without a schema."""
+    name = f"empty_{next(_numbers)}"
+    postgres.run(f"CREATE DATABASE {name}")
+    return name

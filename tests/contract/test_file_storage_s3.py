@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,8 @@ from chatkeep.files import open_storage
 from chatkeep.ports import FileStorage
 from chatkeep.testing import FileStorageContract
 from chatkeep.testing.file_contract import content
+from support.ports import reserve_port
+from support.waiting import PATIENCE
 
 _PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port")
 _PORTS += ("filer.port.grpc", "s3.port", "s3.port.grpc")
@@ -40,7 +41,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "actions": ["Admin", "Read", "Write", "List"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = _free_ports()
+    ports = {name: reserve_port() for name in _PORTS}
     command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-filer"]
     command += ["-s3", f"-s3.config={folder / 's3.json'}", "-master.volumeSizeLimitMB=64"]
     command += ["-s3.port.lance=0", "-s3.port.iceberg=0"]
@@ -52,13 +53,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"http://127.0.0.1:{ports['s3.port']}"
         finally:
             server.kill()  # its own end takes half a minute, and its data is thrown away
-            server.wait(20)
-
-
-def _free_ports() -> dict[str, int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in _PORTS]
-        return {name: one.getsockname()[1] for name, one in zip(_PORTS, sockets, strict=True)}
+            server.wait(PATIENCE)
 
 
 def _create_bucket(weed: str, ports: dict[str, int], log: Path) -> None:
@@ -66,7 +61,7 @@ def _create_bucket(weed: str, ports: dict[str, int], log: Path) -> None:
     shell = [weed, "shell"]
     for option, name in (("master", "master.port"), ("filer", "filer.port")):
         shell.append(f"-{option}=127.0.0.1:{ports[name]}.{ports[f'{name}.grpc']}")
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", ports["s3.port"]), 1).close()
@@ -77,7 +72,7 @@ def _create_bucket(weed: str, ports: dict[str, int], log: Path) -> None:
             shell,
             input=b"s3.bucket.create -name test\n",
             capture_output=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
         if b"created bucket test" in done.stdout + done.stderr:

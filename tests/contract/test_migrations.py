@@ -2,10 +2,8 @@
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,26 +18,25 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkeep.errors import SettingsError
+from chatkeep.stores import open_store
 from chatkeep.stores.sql import migrate
 from chatkeep.stores.sql.schema import metadata
 from chatkeep.stores.sql.sqlite import SqliteDatabase
 from chatkeep.stores.sql.store import SqlStore
-
-OPEN = """
-import asyncio, sys
-from pathlib import Path
-from chatkeep.stores import open_store
 from chatkeep.testing.store_samples import asking, thread
+from support.forks import Fork
 
-async def main(url, name):
-    sys.stdin.readline()
-    store = open_store(url, data_dir=Path())
-    await store.open()
-    await store.save_thread(thread(name), asking())
-    await store.aclose()
 
-asyncio.run(main(*sys.argv[1:]))
-"""
+def open_and_write(_: object, url: str, name: str) -> None:
+    """Open a store and write a thread."""
+
+    async def write() -> None:
+        store = open_store(url, data_dir=Path())
+        await store.open()
+        await store.save_thread(thread(name), asking())
+        await store.aclose()
+
+    asyncio.run(write())
 
 
 @pytest.fixture
@@ -152,21 +149,14 @@ async def test_a_newer_database_stops_the_start(path: Path, engine: AsyncEngine)
 
 def test_processes_that_start_at_once_do_not_collide(path: Path) -> None:
     """Three processes open the same missing file: all start, and all can write."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPEN, f"sqlite:///{path}", f"thr_{n}"],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(3)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    errors = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(Fork(open_and_write, f"sqlite:///{path}", f"thr_{n}"))
+            for n in range(3)
+        ]
+        for process in processes:
+            process.go()
+        assert [process.hear() for process in processes] == [None] * 3
     with closing(sqlite3.connect(path)) as connection:
         ids = connection.execute("SELECT id FROM threads ORDER BY id").fetchall()
     assert ids == [("thr_0",), ("thr_1",), ("thr_2",)]

@@ -1,8 +1,7 @@
 """The migrations on PostgreSQL: the same ones, on demand, once, and by one process at a time."""
 
 import asyncio
-import subprocess
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,14 @@ from chatkeep.stores.sql import migrate
 from chatkeep.stores.sql.postgres import PostgresDatabase
 from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.schema import metadata
+from support.forks import Fork
 from support.postgres import PostgresServer
+from support.waiting import until
 
-MIGRATE = """
-import asyncio, sys
-from pathlib import Path
-from chatkeep.stores import apply_migrations
-import chatkeep.stores.sql.postgres, chatkeep.stores.sql.store, alembic.command
 
-print("ready", flush=True)
-sys.stdin.readline()
-print(*asyncio.run(apply_migrations(sys.argv[1], data_dir=Path())))
-"""
+def apply(_: object, url: str) -> list[str]:
+    """Migrate; return what was applied."""
+    return list(asyncio.run(apply_migrations(url, data_dir=Path())))
 
 
 def every(word: str) -> str:
@@ -104,26 +99,13 @@ def test_processes_that_migrate_at_once_do_not_collide(
     postgres: PostgresServer, empty_postgres: str
 ) -> None:
     """Of two that start in the same moment one does everything, and the other finds it done."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", MIGRATE, postgres.url(empty_postgres)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    results = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], results
-    assert sorted(out.split() for out, _ in results) == [[], list(migrate.REVISIONS)]
+    with ExitStack() as stack:
+        url = postgres.url(empty_postgres)
+        processes = [stack.enter_context(Fork(apply, url)) for _ in range(2)]
+        for process in processes:
+            process.go()
+        applied = [process.hear() for process in processes]
+    assert sorted(applied) == [[], list(migrate.REVISIONS)]
 
 
 async def test_a_migration_waits_for_another(postgres: PostgresServer, own_database: str) -> None:
@@ -133,7 +115,8 @@ async def test_a_migration_waits_for_another(postgres: PostgresServer, own_datab
     key = int.from_bytes(b"chatkeep")
     await other.execute(f"SELECT pg_advisory_lock({key})")
     task = asyncio.create_task(apply_migrations(url, data_dir=Path()))
-    await asyncio.sleep(0.3)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    await until(lambda: other.fetchval(waiting))
     assert not task.done()
     await other.close()
     assert await task == ()

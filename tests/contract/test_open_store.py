@@ -55,17 +55,22 @@ def test_the_default_is_a_file_in_the_data_directory(tmp_path: Path, name: str) 
         ("postgres://db/chat", "postgresql://db/chat?", "db/chat"),
         ("postgresql+psycopg://u:p%40s@db:5/chat", "postgresql://u:p%40s@db:5/chat?", "db:5/chat"),
         ("postgresql://u@[::1]:5/c%23", "postgresql://u@[::1]:5/c%23?", "[::1]:5/c#"),
-        ("postgresql://u@a:1,b:2/c", "postgresql://u@a:1,b:2/c?", "a:1,b:2/c"),
+        ("postgresql://u@a:1,b/c", "postgresql://u@a:1/c? postgresql://u@b/c?", "a:1,b/c"),
+        (
+            "postgresql:///c?host=a,b&port=1,2",
+            "postgresql:///c?host=a&port=1& postgresql:///c?host=b&port=2&",
+            "a,b/c",
+        ),
         ("postgresql:///c?host=/run/pg", "postgresql:///c?host=%2Frun%2Fpg&", "/run/pg/c"),
         ("postgresql://d/c?sslmode=require", "postgresql://d/c?sslmode=require&", "d/c"),
     ],
 )
 def test_a_postgresql_url_names_a_database(url: str, dsn: str, place: str) -> None:
-    """Whatever the driver in its scheme; a primary is wanted unless the URL says otherwise."""
+    """Whatever the driver in its scheme; of each host a primary is wanted, unless it says else."""
     store = open_store(url, data_dir=Path())
     assert isinstance(store, SqlStore)
     read: PostgresUrl = store._db._url  # type: ignore[attr-defined]
-    assert read.dsn == f"{dsn}target_session_attrs=read-write"
+    assert read.dsns == tuple(f"{each}target_session_attrs=read-write" for each in dsn.split())
     assert read.place == place
     assert "p%40s" not in repr(read)
 
@@ -74,10 +79,24 @@ def test_a_postgresql_url_sizes_the_pool() -> None:
     """Ten connections, and five seconds to make one, unless it says otherwise."""
     few = read_url("postgresql://db/chat?pool_size=3&connect_timeout=9")
     assert (few.pool_size, few.connect_timeout) == (3, 9)
-    assert "pool_size" not in few.dsn
+    assert "pool_size" not in few.dsns[0]
     usual = read_url("postgresql://db/chat?target_session_attrs=any")
     assert (usual.pool_size, usual.connect_timeout) == (10, 5)
-    assert usual.dsn.endswith("?target_session_attrs=any")
+    assert usual.dsns[0].endswith("?target_session_attrs=any")
+
+
+def test_a_pooler_chooses_the_server() -> None:
+    """What it gives for one question need not be what the next one gets."""
+    pooled = read_url("postgresql://pooler/chat?statement_cache_size=0")
+    assert pooled.pooled
+    assert pooled.dsns == ("postgresql://pooler/chat?target_session_attrs=any",)
+
+
+def test_hosts_and_ports_must_match() -> None:
+    """One port serves all hosts; else there is one for each."""
+    assert len(read_url("postgresql:///c?host=a,b,c&port=5").dsns) == 3
+    with pytest.raises(SettingsError, match="port"):
+        read_url("postgresql:///c?host=a,b,c&port=5,6")
 
 
 def test_memory_is_a_store() -> None:
@@ -106,6 +125,7 @@ def test_memory_is_a_store() -> None:
         ("postgresql://u:p@db/chat?hun-ter2=1", "strange name"),
         ("postgresql://u:hunter2@db/chat?pool_size=0", "pool_size .* from 1 to 500"),
         ("postgresql://u:p@db/chat?connect_timeout=hunter2", "connect_timeout .* number"),
+        ("postgresql://u:p@db/chat?statement_cache_size=hunter2", "statement_cache_size .* is 0"),
         ("postgresql://u:p@db/chat?hunter2", "cannot be read"),
         ("mongodb://u:hunter2@db/chat", "mongodb://.* not supported by this version"),
         ("mongodb+srv://u:hunter2@db/chat", "not supported by this version"),

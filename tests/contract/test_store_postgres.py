@@ -18,6 +18,7 @@ from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_pages import item_ids, thread_ids
 from chatkeep.testing.store_samples import asking, message, question, thread
 from support.postgres import OpenPostgres, PostgresServer
+from support.waiting import PATIENCE, until
 
 ANN = asking()
 
@@ -40,30 +41,6 @@ async def acknowledged(call: Awaitable[object]) -> bool:
     except StoreUnavailableError:
         return False
     return True
-
-
-async def test_racing_writers_of_two_instances_make_one_order(
-    emptied: str, open_postgres: OpenPostgres, postgres: PostgresServer
-) -> None:
-    """A thousand appends from two pools at once: each once, no gap, each writer's in its order."""
-    stores = [await open_postgres(emptied) for _ in range(2)]
-    await stores[0].save_thread(thread(), ANN)
-
-    async def append(writer: int) -> None:
-        for n in range(50):
-            await stores[writer % 2].add_thread_item("thr_1", message(f"{writer}-{n}"), ANN)
-
-    await asyncio.gather(*[append(writer) for writer in range(20)])
-    ids = await item_ids(stores[0], limit=300)
-    assert len(ids) == len(set(ids)) == 1000
-    assert ids == (await item_ids(stores[1], "desc", limit=70))[::-1]
-    for writer in range(20):
-        own = [item_id for item_id in ids if item_id.startswith(f"{writer}-")]
-        assert own == [f"{writer}-{n}" for n in range(50)]
-    connection = await postgres.connect(emptied)
-    positions = await connection.fetch("SELECT seq FROM items ORDER BY seq")
-    await connection.close()
-    assert [row["seq"] for row in positions] == list(range(1, 1001))
 
 
 async def test_a_reader_never_sees_a_later_item_first(
@@ -106,15 +83,17 @@ async def test_a_restart_in_the_middle_of_writes_loses_nothing(
             n += 1
 
     writers = [asyncio.create_task(write(writer)) for writer in range(8)]
+
+    async def more() -> None:
+        before = sum(map(len, kept))
+        await until(lambda: sum(map(len, kept)) >= before + 20)
+
     for _ in range(3):
-        await asyncio.sleep(0.25)
+        await more()
         await asyncio.to_thread(postgres.restart, mode)
-    await asyncio.sleep(0.25)
-    before = sum(map(len, kept))
-    await asyncio.sleep(0.25)
+    await more()
     stop = True
     await asyncio.gather(*writers)
-    assert sum(map(len, kept)) > before
     ids = await item_ids(store, limit=1000)
     assert len(ids) == len(set(ids))
     for own in kept:
@@ -148,7 +127,7 @@ async def test_a_server_that_is_gone_is_unavailable_until_it_is_back(
             store.add_thread_item("thr_1", message("msg_1"), ANN),
             return_exceptions=True,
         )
-        assert time.monotonic() - start < 8
+        assert time.monotonic() - start < backend._DEADLINE
         assert [str(outcome) for outcome in outcomes] == [str(StoreUnavailableError())] * 3
     finally:
         await asyncio.to_thread(postgres.start)
@@ -182,20 +161,22 @@ async def test_a_real_deadlock_is_tried_again(
     db = store._db
     touch = "UPDATE threads SET title = 'x' WHERE id = '{}'"
     tries = 0
+    both_hold_one = asyncio.Barrier(2)
+
+    async def lock(connection: Any, first: str, second: str) -> None:
+        nonlocal tries
+        tries += 1
+        meeting = tries <= 2
+        await connection.exec_driver_sql(touch.format(first))
+        if meeting:
+            await both_hold_one.wait()
+        await connection.exec_driver_sql(touch.format(second))
 
     async def work(connection: Any) -> None:
-        nonlocal tries
-        tries += 1
-        await connection.exec_driver_sql(touch.format("thr_1"))
-        await asyncio.sleep(0.1)
-        await connection.exec_driver_sql(touch.format("thr_2"))
+        await lock(connection, "thr_1", "thr_2")
 
     async def reverse(connection: Any) -> None:
-        nonlocal tries
-        tries += 1
-        await connection.exec_driver_sql(touch.format("thr_2"))
-        await asyncio.sleep(0.1)
-        await connection.exec_driver_sql(touch.format("thr_1"))
+        await lock(connection, "thr_2", "thr_1")
 
     await asyncio.gather(db.write(work), db.write(reverse))
     assert tries > 2
@@ -266,16 +247,11 @@ async def test_a_small_pool_serves_many_calls(
     for n in range(100):
         calls.append(store.add_thread_item("thr_1", message(f"msg_{n}"), ANN))
         calls.append(store.load_thread("thr_1", ANN))
-    tasks = asyncio.gather(*calls)
     other = await postgres.connect()
-    most = 0
+    tasks = asyncio.gather(*calls)
+    most, count = 0, "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
     while not tasks.done():
-        most = max(
-            most,
-            await other.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = $1", emptied
-            ),
-        )
+        most = max(most, await other.fetchval(count, emptied))
     await other.close()
     await tasks
     assert 1 <= most <= 5
@@ -307,36 +283,39 @@ async def test_a_lock_that_stays_is_unavailable(
     assert await item_ids(store) == ["msg_2"]
 
 
-@pytest.mark.parametrize("whole", [False, True], ids=["one session", "whole server"])
+@pytest.mark.parametrize(
+    ("whole", "deadline"), [(False, 60.0), (True, 2.0)], ids=["one session", "whole server"]
+)
 async def test_a_server_that_hangs_does_not_hold_callers(
     postgres: PostgresServer,
     own_database: str,
     open_postgres: OpenPostgres,
     monkeypatch: pytest.MonkeyPatch,
     whole: bool,
+    deadline: float,
 ) -> None:
     """A session that answers nothing is replaced; if all hang, callers are told in time."""
     monkeypatch.setattr(backend, "_COMMAND_TIMEOUT", 0.5)
     monkeypatch.setattr(backend, "_CLOSE_TIMEOUT", 0.5)
-    monkeypatch.setattr(backend.PostgresDatabase, "deadline", 3.0)
-    store = await open_postgres(own_database, pool_size=1, connect_timeout=1)
+    store = await open_postgres(own_database, pool_size=1, connect_timeout=60)
     await store.save_thread(thread(), ANN)
+    monkeypatch.setattr(backend.PostgresDatabase, "deadline", deadline)
     other = await postgres.connect()
     session = await other.fetchval(
         "SELECT pid FROM pg_stat_activity WHERE datname = $1", own_database
     )
     await other.close()
     stopped = [session, *([postgres.pid] if whole else [])]
-    start = time.monotonic()
     for pid in stopped:
         postgres.signal(pid, signal.SIGSTOP)
     try:
         calls = [acknowledged(store.load_thread("thr_1", ANN)) for _ in range(3)]
-        assert set(await asyncio.gather(*calls)) == {not whole}
-        assert time.monotonic() - start < 4
+        async with asyncio.timeout(PATIENCE):
+            assert set(await asyncio.gather(*calls)) == {not whole}
     finally:
         for pid in stopped:
             postgres.signal(pid, signal.SIGCONT)
+    monkeypatch.setattr(backend.PostgresDatabase, "deadline", PATIENCE)
     await store.add_thread_item("thr_1", message("msg_1"), ANN)
 
 

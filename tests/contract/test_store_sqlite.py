@@ -3,66 +3,56 @@
 import asyncio
 import logging
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from chatkeep.errors import NotFoundError, SettingsError, StoreUnavailableError
 from chatkeep.ports import Store
+from chatkeep.stores import open_store
+from chatkeep.stores.sql.database import Fault
 from chatkeep.stores.sql.sqlite import SqliteDatabase
 from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_pages import item_ids
 from chatkeep.testing.store_samples import asking, file, message, thread
 from chatkeep.testing.store_tenancy import everything, furnish
+from support.forks import Fork
 
 OpenSqlite = Callable[[Path], Awaitable[Store]]
 
 ANN = asking()
 
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from chatkeep.stores import open_store
-from chatkeep.testing.store_samples import asking, message, thread
 
-async def main(url):
-    store = open_store(url, data_dir=Path())
-    await store.open()
-    await store.save_thread(thread(), asking())
-    number = len((await store.load_thread_items("thr_1", None, 10**6, "asc", asking())).data)
-    while True:
-        await store.add_thread_item("thr_1", message(f"msg_{number}", "x" * 2000), asking())
-        print(f"msg_{number}", flush=True)
-        number += 1
+def write_on(say: Callable[[str], None], url: str) -> None:
+    """Write one item after the other, and say so after each."""
 
-asyncio.run(main(sys.argv[1]))
-"""
+    async def write() -> None:
+        store = open_store(url, data_dir=Path())
+        await store.open()
+        await store.save_thread(thread(), ANN)
+        number = len((await store.load_thread_items("thr_1", None, 10**6, "asc", ANN)).data)
+        while True:
+            await store.add_thread_item("thr_1", message(f"msg_{number}", "x" * 2000), ANN)
+            say(f"msg_{number}")
+            number += 1
 
-READ_ONLY = """
-import asyncio, os, sys
-from pathlib import Path
-from chatkeep.errors import SettingsError
-from chatkeep.stores import open_store
-import chatkeep.stores.sql.sqlite, chatkeep.stores.sql.store
-import chatkeep.stores.sql.migrate  # before the interpreter's own files may be out of reach
+    asyncio.run(write())
 
-async def main(url):
+
+def open_as_nobody(_: object, url: str) -> str:
+    """Open a store without the rights of root, which no permission stops; return the refusal."""
     if os.getuid() == 0:
-        os.setuid(65534)  # permissions do not stop root
-    try:
-        await open_store(url, data_dir=Path()).open()
-    except SettingsError as error:
-        print(error)
-
-asyncio.run(main(sys.argv[1]))
-"""
+        os.setuid(65534)
+    with pytest.raises(SettingsError) as refused:
+        asyncio.run(open_store(url, data_dir=Path()).open())
+    return str(refused.value)
 
 
 def locked(path: Path) -> sqlite3.Connection:
@@ -92,12 +82,13 @@ def insert_row(path: Path, table: str, **values: object) -> None:
 
 def write_until_killed(path: Path, count: int) -> list[str]:
     """Kill a writer after this many acknowledged items; return all that it acknowledged."""
-    command = [sys.executable, "-c", WRITER, f"sqlite:///{path}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        lines = [writer.stdout.readline() for _ in range(count)]
-        os.kill(writer.pid, signal.SIGKILL)
-        return [line.strip() for line in (*lines, *writer.stdout) if line.endswith("\n")]
+    with Fork(write_on, f"sqlite:///{path}").go() as writer:
+        said = [writer.hear() for _ in range(count)]
+        writer.process.kill()
+        with suppress(EOFError, ConnectionError):
+            while True:
+                said.append(writer.hear())
+        return said
 
 
 async def test_a_killed_writer_loses_nothing_it_acknowledged(
@@ -171,17 +162,25 @@ async def test_a_lock_that_stays_is_unavailable(database: Path) -> None:
     await store.aclose()
 
 
-async def test_a_lock_that_goes_is_waited_for(database: Path) -> None:
+async def test_a_lock_that_goes_is_waited_for(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lock held longer than SQLite waits by itself, but not much, delays the write only."""
     store = SqlStore(SqliteDatabase(database, busy_timeout=0.05))
     await store.open()
     await store.save_thread(thread(), ANN)
     other = locked(database)
-    write = asyncio.create_task(store.add_thread_item("thr_1", message("msg_1"), ANN))
-    await asyncio.sleep(0.1)
-    assert not write.done()
-    other.close()
-    await write
+    found_locked: list[Fault] = []
+
+    def unlock(error: DBAPIError) -> Fault:
+        found_locked.append(SqliteDatabase.fault(store._db, error))  # type: ignore[arg-type]
+        if len(found_locked) == 2:
+            other.close()
+        return found_locked[-1]
+
+    monkeypatch.setattr(store._db, "fault", unlock)
+    await store.add_thread_item("thr_1", message("msg_1"), ANN)
+    assert found_locked == [Fault.BUSY] * 2
     assert await item_ids(store) == ["msg_1"]
     await store.aclose()
 
@@ -283,15 +282,10 @@ def test_a_read_only_place_stops_the_start(tmp_path: Path, database: Path, what:
     directory.chmod(0o555 if what == "directory" else 0o777)
     for parent in list(directory.parents)[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
-    result = subprocess.run(
-        [sys.executable, "-c", READ_ONLY, f"sqlite:///{path}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert str(path) in result.stdout
-    assert "written" in result.stdout
+    with Fork(open_as_nobody, f"sqlite:///{path}").go() as process:
+        refusal = process.hear()
+    assert str(path) in refusal
+    assert "written" in refusal
 
 
 async def test_rows_of_a_newer_version_are_left_out(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from chatkeep.testing.provider import ScriptedProvider
 from support.browser import NewPage
@@ -21,6 +21,8 @@ _CHROMIUM = next(
     ),
     None,
 )
+_PATIENCE = 60_000  # milliseconds; two shared cores take their time, and so does only a failure
+expect.set_options(timeout=_PATIENCE)
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -52,13 +54,44 @@ async def browser() -> AsyncIterator[Browser]:
         await launched.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def scripted() -> AsyncIterator[ScriptedProvider]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def provider_of_all() -> AsyncIterator[ScriptedProvider]:
     """The provider that the servers speak to."""
     provider = ScriptedProvider()
     await provider.start()
     yield provider
     await provider.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server_of_all(
+    provider_of_all: ScriptedProvider, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServerProcess]:
+    """A server in front of the scripted provider: starting one takes seconds."""
+    directory = tmp_path_factory.mktemp("server")
+    process = ServerProcess(_environment(provider_of_all), directory)
+    await process.start()
+    yield process
+    await process.kill()
+
+
+def _environment(provider: ScriptedProvider) -> dict[str, str]:
+    return {
+        "OPENAI_BASE_URL": provider.base_url,
+        "MODEL_NAME": "echo",
+        "CHATKEEP_MODELS_TITLES": "words",
+        "CHATKEEP_SHUTDOWN_GRACE": "1",
+    }
+
+
+@pytest.fixture
+def scripted(provider_of_all: ScriptedProvider) -> ScriptedProvider:
+    """The provider as new: it echoes, and nobody has asked it anything."""
+    new = ScriptedProvider()
+    provider_of_all.script = new.script
+    provider_of_all.requests = []
+    provider_of_all.closed_early = 0
+    return provider_of_all
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -67,13 +100,7 @@ async def start_process(scripted: ScriptedProvider, tmp_path: Path) -> AsyncIter
     started: list[ServerProcess] = []
 
     async def start(**environment: str) -> ServerProcess:
-        defaults = {
-            "OPENAI_BASE_URL": scripted.base_url,
-            "MODEL_NAME": "echo",
-            "CHATKEEP_MODELS_TITLES": "words",
-            "CHATKEEP_SHUTDOWN_GRACE": "1",
-        }
-        process = ServerProcess(environment or defaults, tmp_path)
+        process = ServerProcess(environment or _environment(scripted), tmp_path)
         started.append(process)
         await process.start()
         return process
@@ -83,9 +110,16 @@ async def start_process(scripted: ScriptedProvider, tmp_path: Path) -> AsyncIter
         await process.kill()
 
 
+@pytest.fixture
+def served(server_of_all: ServerProcess, scripted: ScriptedProvider) -> ServerProcess:
+    """The server of all tests; each has a browser profile, and with it a user, of its own."""
+    del scripted
+    return server_of_all
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def served(start_process: StartProcess) -> ServerProcess:
-    """A server in front of the scripted provider."""
+async def own_server(start_process: StartProcess) -> ServerProcess:
+    """A server that the test may kill."""
     return await start_process()
 
 
@@ -101,6 +135,7 @@ async def new_page(browser: Browser) -> AsyncIterator[NewPage]:
     async def make(url: str, context: BrowserContext | None = None, **options: object) -> Page:
         if context is None:
             context = await browser.new_context(**options)  # type: ignore[arg-type]
+            context.set_default_timeout(_PATIENCE)
             contexts.append(context)
         page = await context.new_page()
         origin = url.split("#", maxsplit=1)[0].rstrip("/")

@@ -9,10 +9,9 @@ from chatkeep.models.scripted import Fail, Text
 from chatkeep.testing.provider import ScriptedProvider
 from support.browser import SCREENSHOTS, NewPage
 from support.process import ServerProcess, StartProcess
+from support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-_SLOW = 20_000  # milliseconds; two shared cores take their time
 
 
 def composer(page: Page) -> Locator:
@@ -28,8 +27,8 @@ async def say(page: Page, text: str) -> None:
 
 async def answered(page: Page, text: str) -> None:
     """Wait until an answer is there and finished."""
-    await expect(page.get_by_text(text, exact=False).last).to_be_visible(timeout=_SLOW)
-    await expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=_SLOW)
+    await expect(page.get_by_text(text, exact=False).last).to_be_visible()
+    await expect(page.get_by_role("button", name="Stop")).to_have_count(0)
 
 
 async def shoot(page: Page, name: str) -> None:
@@ -40,16 +39,18 @@ async def shoot(page: Page, name: str) -> None:
 
 async def places(page: Page, texts: list[str]) -> list[float]:
     """Return how far down each text is."""
-    boxes = [await page.get_by_text(text, exact=True).first.bounding_box() for text in texts]
-    assert all(boxes)
-    return [box["y"] for box in boxes if box]
+    found = [await page.get_by_text(text, exact=True).first.element_handle() for text in texts]
+    # All at once: the page may be scrolling.
+    measured = "elements => elements.map(element => element.getBoundingClientRect().y)"
+    tops: list[float] = await page.evaluate(measured, found)
+    return tops
 
 
 async def test_three_messages_three_answers_kept_over_reload_and_restart(
-    served: ServerProcess, new_page: NewPage
+    own_server: ServerProcess, new_page: NewPage
 ) -> None:
     """Three answers stand below each other, and still do after a reload and a killed server."""
-    page = await new_page(served.url)
+    page = await new_page(own_server.url)
     for word in ("apple", "banana", "cherry"):
         await say(page, word)
         await answered(page, f"You said: {word}")
@@ -59,14 +60,15 @@ async def test_three_messages_three_answers_kept_over_reload_and_restart(
     await shoot(page, "three-answers")
 
     await page.reload()
-    await expect(page.get_by_text(texts[2], exact=True)).to_be_visible(timeout=_SLOW)
-    assert await places(page, texts) == sorted(await places(page, texts))
+    await expect(page.get_by_text(texts[2], exact=True)).to_be_visible()
+    order = await places(page, texts)
+    assert order == sorted(set(order))
 
-    await served.kill()
-    await served.start()
+    await own_server.kill()
+    await own_server.start()
     await page.reload()
     for text in texts:
-        await expect(page.get_by_text(text, exact=True)).to_have_count(1, timeout=_SLOW)
+        await expect(page.get_by_text(text, exact=True)).to_have_count(1)
 
 
 async def test_a_follow_up_is_answered_in_its_context(
@@ -89,19 +91,24 @@ async def test_stop_keeps_what_was_written(
     served: ServerProcess, new_page: NewPage, scripted: ScriptedProvider
 ) -> None:
     """Stop ends the answer at once, closes the provider's socket and keeps the partial text."""
-    scripted.script = lambda _: [Text("begin "), Text("more " * 2000, gap=0.01), Text("END")]
+    scripted.script = lambda _: [Text("begin "), Text("more " * 20_000, gap=0.02), Text("END")]
     page = await new_page(served.url)
     await say(page, "write a lot")
-    await expect(page.get_by_text("begin more").first).to_be_visible(timeout=_SLOW)
+    await expect(page.get_by_text("begin more").first).to_be_visible()
 
     await page.get_by_role("button", name="Stop").click()
 
     await expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     await expect(page.get_by_text("begin more").first).to_be_visible()
-    await page.wait_for_timeout(500)
+    await until(lambda: scripted.closed_early)
     assert scripted.closed_early == 1
-    await page.reload()
-    await expect(page.get_by_text("begin more").first).to_be_visible(timeout=_SLOW)
+
+    async def kept() -> int:
+        await page.reload()
+        await expect(page.get_by_role("article").first).to_be_visible()
+        return await page.get_by_text("begin more").count()
+
+    await until(kept)  # the partial is being saved while the page has long stopped
     await expect(page.get_by_text("END")).to_have_count(0)
 
 
@@ -117,7 +124,7 @@ async def test_two_browsers_do_not_see_each_others_threads(
 
     theirs = await new_page(link)
 
-    await expect(theirs.get_by_text(re.compile("does not exist"))).to_be_visible(timeout=_SLOW)
+    await expect(theirs.get_by_text(re.compile("does not exist"))).to_be_visible()
     await expect(theirs.get_by_text("private words")).to_have_count(0)
     await shoot(theirs, "unknown-thread")
     await theirs.get_by_role("button", name="New chat").first.click()
@@ -133,7 +140,7 @@ async def test_a_failing_provider_is_told_and_can_be_retried(
     page = await new_page(served.url)
     await say(page, "are you there?")
     alert = page.get_by_role("alert")
-    await expect(alert).to_contain_text("cannot be reached", timeout=_SLOW)
+    await expect(alert).to_contain_text("cannot be reached")
     await shoot(page, "provider-fails")
 
     scripted.script = good
@@ -144,24 +151,20 @@ async def test_a_failing_provider_is_told_and_can_be_retried(
 
 
 async def test_a_server_that_goes_away_and_comes_back(
-    served: ServerProcess, new_page: NewPage, scripted: ScriptedProvider
+    own_server: ServerProcess, new_page: NewPage, scripted: ScriptedProvider
 ) -> None:
     """The page says that the connection is lost, keeps the text, and recovers by itself."""
-    scripted.script = lambda _: [Text("begin "), Text("more " * 2000, gap=0.01)]
-    page = await new_page(served.url)
+    scripted.script = lambda _: [Text("begin "), Text("more " * 20_000, gap=0.02)]
+    page = await new_page(own_server.url)
     await say(page, "long answer please")
-    await expect(page.get_by_text("begin more").first).to_be_visible(timeout=_SLOW)
+    await expect(page.get_by_text("begin more").first).to_be_visible()
 
-    await served.kill()
-    await expect(page.get_by_text(re.compile("Connection lost", re.IGNORECASE))).to_be_visible(
-        timeout=_SLOW
-    )
+    await own_server.kill()
+    await expect(page.get_by_text(re.compile("Connection lost", re.IGNORECASE))).to_be_visible()
     await shoot(page, "connection-lost")
-    await served.start()
+    await own_server.start()
 
-    await expect(page.get_by_text(re.compile("Connection lost", re.IGNORECASE))).to_have_count(
-        0, timeout=2 * _SLOW
-    )
+    await expect(page.get_by_text(re.compile("Connection lost", re.IGNORECASE))).to_have_count(0)
     await expect(page.get_by_text("long answer please").first).to_be_visible()
 
 
@@ -175,17 +178,17 @@ async def test_history_lists_renames_and_deletes(served: ServerProcess, new_page
     await answered(page, "You said: second topic")
 
     await page.get_by_role("button", name="Chat history").click()
-    await expect(page.get_by_text("first topic").first).to_be_visible(timeout=_SLOW)
+    await expect(page.get_by_text("first topic").first).to_be_visible()
     await shoot(page, "history")
     await page.get_by_role("button", name=re.compile("first topic")).first.click()
 
-    await expect(page.get_by_text("You said: first topic")).to_be_visible(timeout=_SLOW)
+    await expect(page.get_by_text("You said: first topic")).to_be_visible()
 
 
 async def test_a_whole_conversation_by_keyboard(served: ServerProcess, new_page: NewPage) -> None:
     """Without a pointer: write, break a line, send, choose a model, start anew."""
     page = await new_page(served.url)
-    await expect(composer(page)).to_be_focused(timeout=_SLOW)
+    await expect(composer(page)).to_be_focused()
     await page.keyboard.type("line one")
     await page.keyboard.press("Shift+Enter")
     await page.keyboard.type("line two")
@@ -245,7 +248,7 @@ async def test_the_tour_answers_with_citations(
     """Without any key and weights the tour answers from the documentation and names its source."""
     server = await start_process(CHATKEEP_PROVIDER="tour")
     page = await new_page(server.url)
-    await expect(page.get_by_text(re.compile("built-in tour"))).to_be_visible(timeout=_SLOW)
+    await expect(page.get_by_text(re.compile("built-in tour"))).to_be_visible()
     await shoot(page, "start")
 
     await say(page, "How do I connect a real model?")
@@ -259,11 +262,11 @@ async def test_the_embedded_model_answers(start_process: StartProcess, new_page:
     """A real model on this machine streams an answer, and the page says what it is."""
     server = await start_process(CHATKEEP_PROVIDER="embedded")
     page = await new_page(server.url)
-    await expect(page.get_by_text(re.compile("often wrong"))).to_be_visible(timeout=_SLOW)
+    await expect(page.get_by_text(re.compile("often wrong"))).to_be_visible()
 
     await say(page, "What is the capital of France?")
 
     copy = page.get_by_role("button", name="Copy")
-    await expect(copy.first).to_be_visible(timeout=3 * _SLOW)
+    await expect(copy.first).to_be_visible()
     await expect(page.get_by_role("alert")).to_have_count(0)
     await shoot(page, "embedded")

@@ -1,6 +1,5 @@
 """Signing in by token, through a real socket: who sees what, and what strangers are told."""
 
-import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from chatkeep.errors import IssuerUnavailableError
 from chatkeep.testing.client import ChatKitClient, ProblemResponse, user_input
 from support.issuer import Issuer, token
 from support.live import Connect, LiveServer, StartServer
+from support.waiting import until
 
 LIST = {"type": "threads.list", "params": {"limit": 10, "order": "desc"}}
 
@@ -263,9 +263,11 @@ async def test_the_issuer_is_not_needed_to_start(
     assert "keys" not in response.text
     assert (await client.http.get("/readyz")).status_code == 200
     issuer.status = "200 OK"
-    async with asyncio.timeout(10):
-        while (await ask(client)).status_code != 200:
-            await asyncio.sleep(0.1)
+
+    async def welcome() -> bool:
+        return (await ask(client)).status_code == httpx2.codes.OK
+
+    await until(welcome)
 
 
 async def test_keys_are_rotated_while_it_runs(

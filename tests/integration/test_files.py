@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import resource
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from chatkeep.models.scripted import Fail, Text
 from chatkeep.testing.client import ChatKitClient, ProblemResponse
 from chatkeep.testing.provider import ScriptedProvider
 from support.live import Connect, LiveServer, StartServer
+from support.waiting import PATIENCE, until
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg=="
@@ -37,7 +39,7 @@ async def create(client: ChatKitClient, **params: Any) -> Any:
 async def put(attachment: Any, content: Any = PNG) -> httpx2.Response:
     """Upload as a front end does: to the URL, with the headers, and without a cookie."""
     descriptor = attachment["upload_descriptor"]
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
         return await http.request(
             descriptor["method"],
             descriptor["url"],
@@ -48,7 +50,7 @@ async def put(attachment: Any, content: Any = PNG) -> httpx2.Response:
 
 async def get(url: str, method: str = "GET", **headers: str) -> httpx2.Response:
     """Fetch a link without a cookie."""
-    async with httpx2.AsyncClient(trust_env=False) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
         return await http.request(method, url, headers=headers)
 
 
@@ -203,14 +205,21 @@ async def test_links_are_for_one_thing(client: ChatKitClient) -> None:
     assert (await put(other)).status_code == 403
 
 
-async def test_links_end(start_server: StartServer, connect: Connect) -> None:
+async def test_links_end(
+    start_server: StartServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An expired link is refused, for uploads and downloads."""
-    server = await start_server(files__upload_seconds=3, files__download_seconds=3)
+    server = await start_server(files__upload_seconds=300, files__download_seconds=600)
     client = connect(server)
     attachment, done = await create(client), await upload(client)
-    await asyncio.sleep(4.1)  # an end is rounded up to whole seconds
+    made = time.time()
+    signer = server.chatkeep.attachments._signer
 
+    monkeypatch.setattr(signer, "_now", lambda: made + 301)
     assert (await put(attachment)).status_code == 403
+    assert (await get(done["preview_url"])).status_code == 200
+
+    monkeypatch.setattr(signer, "_now", lambda: made + 601)
     expired = await get(done["preview_url"])
     assert expired.status_code == 403
     assert "expired" in expired.json()["detail"]
@@ -228,12 +237,9 @@ async def test_a_client_that_leaves(client: ChatKitClient, server: LiveServer) -
     )
     writer.write(b"x" * (size // 2))
     await writer.drain()
-    while not kept(server):
-        await asyncio.sleep(0.01)
+    await until(lambda: kept(server))
     writer.transport.abort()
-    async with asyncio.timeout(5):
-        while kept(server):
-            await asyncio.sleep(0.01)
+    await until(lambda: not kept(server))
 
     assert (await put(attachment, b"x" * size)).status_code == 204
 
@@ -254,7 +260,10 @@ async def test_large_files_are_streamed(client: ChatKitClient, server: LiveServe
     record = await server.chatkeep.store.load_attachment(attachment["id"], context)
     url = server.chatkeep.attachments.download_link(record, context)
     received = 0
-    async with httpx2.AsyncClient(trust_env=False) as http, http.stream("GET", url) as response:
+    async with (
+        httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http,
+        http.stream("GET", url) as response,
+    ):
         async for chunk in response.aiter_bytes():
             received += len(chunk)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -60,7 +60,7 @@ async def test_sigterm_lets_the_stream_end_with_an_event(
     process: ServerProcess, provider: ScriptedProvider
 ) -> None:
     """A stream that outlives the grace ends with an error event, its text is kept, exit is 0."""
-    provider.script = lambda _: [Text("word " * 2000, gap=0.01)]
+    provider.script = lambda _: [Text("word " * 20_000, gap=0.01)]
     async with ChatKitClient(process.url) as client:
         stream = client.stream("threads.create", input=user_input("long"))
         events = [await anext(stream)]

@@ -1,6 +1,5 @@
 """Turns through a real socket: what a user writes, gets and finds again."""
 
-import asyncio
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -8,9 +7,29 @@ import pytest
 from agents import Agent, function_tool
 
 from chatkeep.models.scripted import Call, Fail, Message, Pause, Step, Text, Thought
+from chatkeep.protocol import server as protocol
+from chatkeep.stores.sql.sqlite import SqliteDatabase
 from chatkeep.testing.client import ChatKitClient, ProblemResponse, user_input
 from chatkeep.testing.provider import ScriptedProvider
 from support.live import Connect, LiveServer, StartServer
+from support.waiting import PATIENCE, still, until
+
+
+class Flood:
+    """More text than all buffers between a provider and its reader hold."""
+
+    size = 200_000
+    piece = "word " * 20
+    whole = size * len(piece)
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def script(self, _: Sequence[Message]) -> Iterable[Step]:
+        """Say it, counting."""
+        for _ in range(self.size):
+            self.sent += 1
+            yield Text(self.piece)
 
 
 async def test_three_messages_get_three_separate_answers(client: ChatKitClient) -> None:
@@ -116,10 +135,10 @@ async def test_text_tool_text_gives_two_messages_with_two_ids(
 
 
 async def test_leaving_stops_the_provider_and_keeps_the_partial_answer(
-    client: ChatKitClient, provider: ScriptedProvider
+    server: LiveServer, client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
     """A closed connection closes the provider's socket; what was shown is there afterwards."""
-    provider.script = lambda _: [Text("one two three "), Text("four " * 500, gap=0.02)]
+    provider.script = lambda _: [Text("one two three "), Text("four " * 20_000, gap=0.02)]
     seen, thread_id = "", ""
     events = client.stream("threads.create", input=user_input("count"))
     async for event in events:
@@ -131,14 +150,12 @@ async def test_leaving_stops_the_provider_and_keeps_the_partial_answer(
             break
     await events.aclose()
 
-    async with asyncio.timeout(5):
-        while not provider.closed_early:
-            await asyncio.sleep(0.01)
-        while len(texts := await client.texts(thread_id)) < 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: provider.closed_early)
+    await server.idle()
 
+    texts = await client.texts(thread_id)
     assert texts[1][1].startswith(seen)
-    assert len(texts[1][1]) < 500 * 5
+    assert len(texts[1][1]) < 20_000 * 5
     provider.script = ScriptedProvider().script
     again = await client.say("go on", thread_id)
     assert again.error is None
@@ -146,33 +163,41 @@ async def test_leaving_stops_the_provider_and_keeps_the_partial_answer(
 
 
 async def test_leaving_while_the_server_waits_for_a_slow_client_keeps_the_partial(
-    client: ChatKitClient, provider: ScriptedProvider
+    server: LiveServer, client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
     """A reader that stops reading holds the model back; when it leaves, nothing is lost."""
-    provider.script = lambda _: [Text("word " * 200_000)]
+    flood = Flood()
+    provider.script = flood.script
     events = client.stream("threads.create", input=user_input("flood"))
     thread_id = (await anext(events))["thread"]["id"]
-    await asyncio.sleep(0.5)
+    await still(lambda: flood.sent)
     await events.aclose()
+    await server.idle()
 
-    async with asyncio.timeout(10):
-        while len(texts := await client.texts(thread_id)) < 2:
-            await asyncio.sleep(0.02)
-
+    texts = await client.texts(thread_id)
     assert texts[1][1].startswith("word word")
-    assert len(texts[1][1]) < 5 * 200_000
+    assert len(texts[1][1]) < flood.whole
 
 
 async def test_a_second_message_meanwhile_is_refused(
     client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
     """One answer at a time: 409, and the running one is not disturbed."""
-    provider.script = lambda _: [Text("slow " * 40, gap=0.01)]
+    second = False
+
+    def script(_: Sequence[Message]) -> Iterable[Step]:
+        yield Text("slow ")
+        while not second:
+            yield Pause(0.01)
+        yield Text("but sure")
+
+    provider.script = script
     events = client.stream("threads.create", input=user_input("first"))
     thread_id = (await anext(events))["thread"]["id"]
 
     with pytest.raises(ProblemResponse) as refused:
         await client.say("second", thread_id)
+    second = True
     rest = [event async for event in events]
 
     assert refused.value.status == 409
@@ -221,16 +246,14 @@ async def test_a_silent_provider_is_given_up(
     start_server: StartServer, connect: Connect, provider: ScriptedProvider
 ) -> None:
     """No token within the limit: an error, and the provider's socket is closed."""
-    provider.script = lambda _: [Pause(30), Text("late")]
+    provider.script = lambda _: [Pause(600), Text("late")]
     client = connect(await start_server(models__first_token_timeout=0.3))
 
     answer = await client.say("hello")
 
     assert answer.error
     assert "in time" in answer.error["message"]
-    async with asyncio.timeout(2):
-        while not provider.closed_early:
-            await asyncio.sleep(0.01)
+    await until(lambda: provider.closed_early)
 
 
 async def test_retry_replaces_the_old_answer_only_when_the_new_one_is_complete(
@@ -317,7 +340,10 @@ async def test_the_model_can_be_chosen_from_the_list_only(
 
 
 async def test_titles_come_from_the_model_and_never_over_the_users(
-    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+    start_server: StartServer,
+    connect: Connect,
+    provider: ScriptedProvider,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A thread is named after its first answer, once, unless its user has named it."""
 
@@ -327,6 +353,7 @@ async def test_titles_come_from_the_model_and_never_over_the_users(
         return [Text("An answer.")]
 
     provider.script = script
+    monkeypatch.setattr(protocol, "_TITLE_SECONDS", PATIENCE)
     client = connect(await start_server(models__titles="model"))
 
     answer = await client.say("Tell me something")
@@ -374,11 +401,12 @@ async def test_leaving_after_the_answer_is_complete_is_no_interruption(
 
     def script(messages: Sequence[Message]) -> Iterable[Step]:
         if "title" in messages[0].text:
-            return [Pause(5), Text("late")]
+            return [Pause(600), Text("late")]
         return [Text("Done.")]
 
     provider.script = script
-    client = connect(await start_server(models__titles="model"))
+    server = await start_server(models__titles="model")
+    client = connect(server)
     events = client.stream("threads.create", input=user_input("my question"))
     thread_id = ""
     async for event in events:
@@ -387,53 +415,40 @@ async def test_leaving_after_the_answer_is_complete_is_no_interruption(
             break
     await events.aclose()
 
-    async with asyncio.timeout(5):
-        while not (title := (await client.call("threads.list"))["data"][0].get("title")):
-            await asyncio.sleep(0.02)
-    assert title == "my question"
+    await server.idle()
+
+    assert (await client.call("threads.list"))["data"][0]["title"] == "my question"
     await client.say("next", thread_id)
     assert "interrupted" not in str(provider.streamed[-1]["messages"])
 
 
 async def test_a_stopped_first_answer_has_a_name(
-    client: ChatKitClient, provider: ScriptedProvider
+    server: LiveServer, client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
     """A thread whose first answer was stopped is named after its question."""
-    provider.script = lambda _: [Text("word " * 500, gap=0.02)]
+    provider.script = lambda _: [Text("word " * 20_000, gap=0.02)]
     events = client.stream("threads.create", input=user_input("my question"))
     async for event in events:
         if event["type"] == "thread.item.updated":
             break
     await events.aclose()
 
-    async with asyncio.timeout(5):
-        while not (title := (await client.call("threads.list"))["data"][0].get("title")):
-            await asyncio.sleep(0.02)
-    assert title == "my question"
+    await server.idle()
+
+    assert (await client.call("threads.list"))["data"][0]["title"] == "my question"
 
 
 async def test_a_stalled_reader_holds_the_provider_back(
     client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
     """What nobody reads is not fetched: every buffer on the way is bounded."""
-    sent = 0
-
-    def script(_: Sequence[Message]) -> Iterable[Step]:
-        nonlocal sent
-        for sent in range(200_000):  # noqa: B007 - read below
-            yield Text("word " * 20)
-
-    provider.script = script
+    flood = Flood()
+    provider.script = flood.script
     events = client.stream("threads.create", input=user_input("flood"))
     await anext(events)
-    async with asyncio.timeout(60):
-        # How soon the buffers are full is the machine's business; that they fill is ours.
-        held = -1
-        while sent != held:
-            held = sent
-            await asyncio.sleep(2)
 
-    assert held < 199_999
+    # How soon the buffers are full is the machine's business; that they fill is ours.
+    assert await still(lambda: flood.sent) < flood.size
     await events.aclose()
 
 
@@ -441,7 +456,7 @@ async def test_deleting_a_thread_stops_its_answer(
     client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
     """The provider's socket is closed, and nothing of the thread is left."""
-    provider.script = lambda _: [Text("word " * 500, gap=0.02)]
+    provider.script = lambda _: [Text("word " * 20_000, gap=0.02)]
     events = client.stream("threads.create", input=user_input("long"))
     thread_id = (await anext(events))["thread"]["id"]
     async for event in events:
@@ -450,17 +465,19 @@ async def test_deleting_a_thread_stops_its_answer(
     await client.call("threads.delete", thread_id=thread_id)
     rest = [event async for event in events]
 
-    async with asyncio.timeout(2):
-        while not provider.closed_early:
-            await asyncio.sleep(0.01)
-    assert len(rest) < 500
+    await until(lambda: provider.closed_early)
+    assert len(rest) < 20_000
     assert (await client.call("threads.list"))["data"] == []
 
 
 async def test_a_failed_store_before_the_first_event_is_a_problem(
-    server: LiveServer, client: ChatKitClient
+    start_server: StartServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the database is locked nothing is acknowledged: 503, not a broken stream."""
+    # What SQLite waits for a lock by itself, six times.
+    monkeypatch.setitem(SqliteDatabase.__init__.__kwdefaults__, "busy_timeout", 0.05)
+    server = await start_server()
+    client = connect(server)
     await client.say("hello")
     path = server.chatkeep.settings.data_dir / "chatkeep.db"
     other = sqlite3.connect(path, isolation_level=None)

@@ -11,6 +11,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
+from support.ports import reserve_port
+
 AUDIENCE = "chat"
 ISSUER = "https://issuer.example/"
 
@@ -70,16 +72,20 @@ def sign(key: str, header: dict[str, Any], payload: bytes) -> str:
 
 
 class Issuer:
-    """Publishes keys on 127.0.0.1, counts who asks, and can be gone."""
+    """Publishes keys on 127.0.0.1, counts who asks, and can be gone.
+
+    While its `gate` is cleared, it takes requests and does not answer.
+    """
 
     def __init__(self) -> None:
         self.publish("rsa", "ec", "ed")
         self.status = "200 OK"
         self.headers = ""
-        self.delay = 0.0
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.fetches = 0
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = reserve_port()
 
     @property
     def url(self) -> str:
@@ -107,10 +113,10 @@ class Issuer:
     async def start(self) -> None:
         """Be there; after `stop`, at the same address."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Be gone."""
+        self.gate.set()
         if self._server:
             self._server.close()
             await self._server.wait_closed()
@@ -119,7 +125,7 @@ class Issuer:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
             self.fetches += 1
-            await asyncio.sleep(self.delay)
+            await self.gate.wait()
             head = f"HTTP/1.1 {self.status}\r\nContent-Length: {len(self.body)}\r\n{self.headers}"
             writer.write(head.encode() + b"Connection: close\r\n\r\n" + self.body)
             await writer.drain()

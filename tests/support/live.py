@@ -9,6 +9,20 @@ import uvicorn
 
 from chatkeep import Chatkeep
 from chatkeep.testing.client import ChatKitClient
+from support.waiting import until
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is told to; uvicorn looks ten times a second whether it was."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        await self.on_tick(0)
+        await self.told.wait()
 
 
 class LiveServer:
@@ -18,7 +32,7 @@ class LiveServer:
         self.chatkeep = chatkeep
         self._listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(chatkeep, lifespan="off", log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -30,14 +44,17 @@ class LiveServer:
         """Start to listen."""
         await self.chatkeep.open()
         self._task = asyncio.create_task(self._server.serve([self._listener]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
+        await until(lambda: self._server.started)
         return self
+
+    async def idle(self) -> None:
+        """Wait until no turn runs: one that was left takes a moment to save what it has."""
+        await until(lambda: not self.chatkeep.engine._running)
 
     async def __aexit__(self, *_: object) -> None:
         """Drain, then close."""
         await self.chatkeep.drain()
-        self._server.should_exit = True
+        self._server.told.set()
         if self._task:
             await self._task
         await self.chatkeep.aclose()

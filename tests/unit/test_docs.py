@@ -2,8 +2,7 @@
 
 import os
 import re
-import subprocess
-import sys
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from chatkeep.cli import cli
 from chatkeep.models.scripted import Message, Text
 from chatkeep.models.tour import Tour, _sections
 from chatkeep.settings import ALIASES, PREFIX, Settings, load_settings, walk
+from support.forks import Fork
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -141,6 +141,13 @@ def test_python_compiles(block: Block) -> None:
     compile(block.text, block.name, "exec")
 
 
+def make_app(_: object, directory: Path) -> bool:
+    """Run the example `main.py`, as a server does; say whether it makes an application."""
+    os.chdir(directory)
+    os.environ |= {"CHATKEEP_PROVIDER": "scripted", "DATABASE_URL": "memory://"}
+    return callable(runpy.run_path("main.py", run_name="main")["app"])
+
+
 @pytest.mark.parametrize(
     "block",
     [b for b in _blocks("python") if re.search(r"^app = ", b.text, re.MULTILINE)],
@@ -149,17 +156,8 @@ def test_python_compiles(block: Block) -> None:
 def test_examples_make_an_app(block: Block, tmp_path: Path) -> None:
     """Every example that defines `app` runs, and `app` is an application."""
     (tmp_path / "main.py").write_text(block.text, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", "import main; assert callable(main.app)"],
-        cwd=tmp_path,
-        env={**os.environ, "CHATKEEP_PROVIDER": "scripted", "DATABASE_URL": "memory://"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
+    with Fork(make_app, tmp_path).go() as process:
+        assert process.hear()
 
 
 def test_settings_table_has_every_field() -> None:

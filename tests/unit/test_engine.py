@@ -7,6 +7,9 @@ import pytest
 
 from chatkeep.errors import ConflictError, ShuttingDownError, StoreUnavailableError
 from chatkeep.turns.engine import TurnEngine
+from support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("instant_time")
 
 KEY = ("tenant", "user", "thread")
 
@@ -55,7 +58,8 @@ async def test_nobody_reading_holds_the_work_back() -> None:
     """What waits for a reader is bounded."""
     work = Work(100_000)
     turn = TurnEngine().start(KEY, work.events())
-    await asyncio.sleep(0.1)
+    await until(lambda: work.produced >= 256)
+    await asyncio.sleep(60)
 
     assert work.produced <= 257
     turn.cancel()
@@ -67,7 +71,8 @@ async def test_stopping_reaches_the_work_as_a_cancellation(gap: float) -> None:
     """Whether it waits for the model or for its reader, stopped work saves what it has."""
     work = Work(100_000, gap)
     turn = TurnEngine().start(KEY, work.events())
-    await asyncio.sleep(0.05)
+    await until(lambda: work.produced >= (3 if gap else 256))
+    await asyncio.sleep(gap / 2)
 
     turn.cancel()
     turn.cancel()
@@ -132,11 +137,11 @@ async def test_a_thread_has_one_running_turn() -> None:
 async def test_draining_lets_turns_finish_and_stops_the_late_ones() -> None:
     """Turns within the grace end by themselves, later ones save their partial, new ones wait."""
     engine = TurnEngine()
-    quick, endless = Work(3, 0.01), Work(100_000, 0.01)
+    quick, endless = Work(3, 1), Work(100_000, 1)
     engine.start(("t", "u", "quick"), quick.events())
     late = engine.start(("t", "u", "endless"), endless.events())
 
-    await engine.drain(0.2, b"goodbye")
+    await engine.drain(5, b"goodbye")
 
     assert (quick.saved, endless.saved) == ("all", "partial")
     assert [chunk async for chunk in late.read()][-1].endswith(b",goodbye")
@@ -147,12 +152,13 @@ async def test_draining_lets_turns_finish_and_stops_the_late_ones() -> None:
 async def test_a_drain_can_be_hurried() -> None:
     """A second signal ends the grace at once; partial answers are saved all the same."""
     engine = TurnEngine()
-    endless = Work(100_000, 0.01)
+    endless = Work(100_000, 1)
     engine.start(KEY, endless.events())
-    await asyncio.sleep(0.02)
-    asyncio.get_running_loop().call_later(0.05, engine.hurry)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    loop.call_later(5, engine.hurry)
 
-    async with asyncio.timeout(5):
-        await engine.drain(60)
+    await engine.drain(60)
 
     assert endless.saved == "partial"
+    assert loop.time() - started < 6

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +31,7 @@ async def collect(stream: Any, seen: list[Any]) -> None:
         seen.append(event)  # noqa: PERF401 - see above
 
 
+@pytest.mark.usefixtures("instant_time")
 async def test_events_in_time_pass() -> None:
     """All of them, in order, and the end is the end."""
     deadlines = Deadlines(0.2, 0.2, 1)
@@ -40,34 +40,39 @@ async def test_events_in_time_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gaps", "deadlines", "passed"),
+    ("gaps", "deadlines", "passed", "seconds"),
     [
-        ((1,), Deadlines(first_token=0.05, between=5, total=5), 0),
-        ((0.01, 1), Deadlines(first_token=5, between=0.05, total=5), 1),
-        ((0.01, 0.01, 1), Deadlines(first_token=5, between=0.05, total=5), 2),
-        ((1,), Deadlines(first_token=5, between=5, total=0.05), 0),
-        ((0.04, 0.04, 0.04, 0.04), Deadlines(first_token=1, between=1, total=0.1), 2),
+        ((60,), Deadlines(first_token=5, between=99, total=99), 0, 5),
+        ((1, 60), Deadlines(first_token=99, between=5, total=99), 1, 6),
+        ((1, 1, 60), Deadlines(first_token=99, between=5, total=99), 2, 7),
+        ((60,), Deadlines(first_token=99, between=99, total=5), 0, 5),
+        ((4, 4, 4, 4), Deadlines(first_token=99, between=99, total=10), 2, 10),
     ],
 )
 async def test_each_limit_ends_the_wait(
-    gaps: tuple[float, ...], deadlines: Deadlines, passed: int
+    gaps: tuple[float, ...],
+    deadlines: Deadlines,
+    passed: int,
+    seconds: float,
+    instant_time: asyncio.AbstractEventLoop,
 ) -> None:
     """First token, between tokens, total: whichever comes first, and the source is closed."""
     closed: list[bool] = []
     seen: list[int] = []
-    started = time.monotonic()
+    started = instant_time.time()
     with pytest.raises(TimeoutError):
         await collect(paced(events(*gaps, closed=closed), deadlines), seen)
     assert len(seen) == passed
-    assert time.monotonic() - started < 0.5
+    assert instant_time.time() - started == pytest.approx(seconds)
     assert closed == [True]
 
 
+@pytest.mark.usefixtures("instant_time")
 async def test_the_wait_of_a_slow_reader_is_not_the_providers() -> None:
     """The limit between tokens starts when the next one is asked for."""
     seen = []
-    async for number in paced(events(0, 0, 0), Deadlines(1, 0.05, 5)):
-        await asyncio.sleep(0.08)
+    async for number in paced(events(0, 0, 0), Deadlines(1, 5, 60)):
+        await asyncio.sleep(8)
         seen.append(number)
     assert seen == [0, 1, 2]
 
@@ -81,7 +86,7 @@ async def test_an_error_and_a_cancellation_pass() -> None:
 
     with pytest.raises(LookupError):
         _ = [n async for n in paced(failing(), Deadlines())]
-    task = asyncio.create_task(anext(paced(events(5), Deadlines())))  # type: ignore[arg-type]
+    task = asyncio.create_task(anext(paced(events(60), Deadlines())))  # type: ignore[arg-type]
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -26,10 +26,12 @@ def test_all_of_the_128_bits_vary() -> None:
     assert all(len(set(column)) == 32 for column in zip(*tails, strict=True))
 
 
-def test_a_later_id_sorts_behind() -> None:
+def test_a_later_id_sorts_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """An id of a later millisecond is greater as text."""
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now)
     first = new_id("x")
-    time.sleep(0.002)
+    monkeypatch.setattr(time, "time_ns", lambda: now + 1_000_000)
     assert first < new_id("x")
 
 

@@ -147,15 +147,17 @@ test('a server that is not there is a connection error', async () => {
 });
 
 test('a stream that breaks off is a connection error, after the events that came', async () => {
+  let breakOff = () => {};
   await withServer(
     (_request, response) => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' });
       response.write('data: {"type":"progress_update","text":"a"}\n\n');
-      setTimeout(() => response.destroy(), 20);
+      breakOff = () => response.destroy();
     },
     async (url) => {
       const { events } = await new ChatKitClient(url).stream(ASK);
       assert.equal((await events.next()).done, false);
+      breakOff();
       await assert.rejects(events.next(), ChatKitConnectionError);
     },
   );

@@ -38,13 +38,17 @@ function sse(...events: object[]): Response {
 
 /** A body that gives these events and then waits until the request is aborted, or breaks off. */
 function openBody(signal: AbortSignal | null, breaks: boolean, ...events: object[]): Response {
+  const left = [...events];
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      for (const event of events) {
-        controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(event)}\n\n`));
-      }
       signal?.addEventListener('abort', () => controller.error(signal.reason));
-      if (breaks) setTimeout(() => controller.error(new TypeError('network error')), 10);
+    },
+    // Called when what came before was read: breaking off takes away what was not.
+    pull(controller) {
+      const event = left.shift();
+      if (event) controller.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(event)}\n\n`));
+      else if (breaks) controller.error(new TypeError('network error'));
+      else return new Promise<void>(() => {});
     },
   });
   return new Response(body, { headers: { 'X-Chatkeep-Turn': 'turn_1' } });
@@ -80,7 +84,7 @@ function input(text: string): UserMessageInput {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 400 && !condition(); i++)
+  for (let i = 0; i < 6000 && !condition(); i++)
     await new Promise((resolve) => setTimeout(resolve, 10));
   assert.ok(condition());
 }

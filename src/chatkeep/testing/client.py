@@ -86,7 +86,7 @@ class ChatKitClient:
         self, base_url: str, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self.http = httpx2.AsyncClient(
-            base_url=base_url, transport=transport, timeout=30, trust_env=False
+            base_url=base_url, transport=transport, timeout=60, trust_env=False
         )
 
     async def __aenter__(self) -> Self:

@@ -8,9 +8,12 @@
 * A COMMIT whose answer is lost may or may not have happened. Repeating is safe, because every
   write is an upsert, a deletion, or asks whether the earlier try is already there (`write_once`).
 * After a failover the old server may live on as a standby: what refuses a write as read-only
-  (25006) counts as lost, and new connections are made to a primary only.
+  (25006) counts as lost, and new connections are made to a primary only. It may also be silent:
+  each host has its own time to answer.
 * Positions are taken by `UPDATE … RETURNING`, under the lock of the thread's row, in READ
   COMMITTED: writers of one thread queue there, and commit in the order of their positions.
+* Behind a pooler in transaction mode the session may change after each transaction: statements
+  are unnamed and prepared anew for each use, which the driver sends in one piece with it.
 * The schema is not changed by opening: `chatkeep migrate` does that, under an advisory lock.
 """
 
@@ -41,7 +44,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatkeep.errors import SettingsError, StoreUnavailableError
-from chatkeep.stores.sql import migrate
+from chatkeep.stores.sql import migrate, row_security
 from chatkeep.stores.sql.database import Database, Fault
 from chatkeep.stores.sql.postgres_url import PostgresUrl
 from chatkeep.stores.sql.schema import metadata, texts
@@ -61,11 +64,17 @@ _DEADLINE = 30.0
 """Seconds that a call takes at most, new tries included."""
 _CLOSE_TIMEOUT = 5.0
 
+_CACHED_STATEMENTS = 100
+"""Prepared statements that a connection keeps, by SQLAlchemy and by the driver."""
+
 _MIGRATION_LOCK = int.from_bytes(b"chatkeep")
 _MIGRATION_WAIT = 120
 """Seconds that a migration waits for another one; for the tables it waits as any call does."""
 
 _OLDEST = 14
+
+ROW_SECURITY = "row-security"
+"""Stands among the migrations for putting up the wall of `row_security`."""
 
 _BUSY = {"40001", "40P01"}  # serialisation failure, deadlock
 _LOST = {
@@ -77,6 +86,11 @@ _LOST = {
     "57P03",  # starting up, or shutting down
     "57P05",  # idle for too long
 }
+_NOT_THIS_HOST = (
+    OSError,
+    asyncpg.CannotConnectNowError,  # it starts, stops, or recovers
+    asyncpg.TargetServerAttributeNotMatched,  # it is a standby
+)
 _BUG_CLASSES = {"22", "23", "42", "54"}
 """Data, constraint, statement, limit of the program: mistakes of ours."""
 _NOT_OURS = {
@@ -140,13 +154,17 @@ class PostgresDatabase(Database):
         except BaseException:  # no connection stays behind; passed on
             await _dispose(writer)
             raise
+        if self._url.row_security:
+            # For whom a read is, is said in its transaction.
+            row_security.enter_scopes(writer)
+            return writer, writer
         return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
 
     async def pending(self) -> tuple[str, ...]:
         """Return the migrations that are still to be applied, oldest first."""
         engine = self._engine()
         try:
-            return await self._explaining(lambda: migrate.pending(engine))
+            return await self._explaining(lambda: self._pending(engine))
         finally:
             await _dispose(engine)
 
@@ -155,7 +173,7 @@ class PostgresDatabase(Database):
         engine = self._engine(migrating=True)
         event.listen(engine.sync_engine, "begin", _lock_migrations)
         try:
-            return await self._explaining(lambda: migrate.upgrade(engine))
+            return await self._explaining(lambda: self._migrate(engine))
         finally:
             await _dispose(engine)
 
@@ -201,9 +219,26 @@ class PostgresDatabase(Database):
         )
         return Fault.LOST if lost or "clos" in str(error.orig) else Fault.BUG
 
+    async def _pending(self, engine: AsyncEngine) -> tuple[str, ...]:
+        todo = await migrate.pending(engine)
+        if self._url.row_security:
+            async with engine.connect() as connection:
+                todo += () if await row_security.is_on(connection) else (ROW_SECURITY,)
+        return todo
+
+    async def _migrate(self, engine: AsyncEngine) -> tuple[str, ...]:
+        done = await migrate.upgrade(engine)
+        if self._url.row_security:
+            async with engine.begin() as connection:
+                if not await row_security.is_on(connection):
+                    await row_security.build(connection)
+                    done += (ROW_SECURITY,)
+        return done
+
     async def _check(self, engine: AsyncEngine) -> None:
         async with engine.connect() as connection:
             version, encoding, schema = (await connection.execute(_ABOUT)).one()
+            exempt = self._url.row_security and await row_security.is_exempt(connection)
         if version // 10_000 < _OLDEST:
             raise SettingsError(
                 f"The server of {self._url.place} is PostgreSQL {version // 10_000}; Chatkeep "
@@ -219,7 +254,12 @@ class PostgresDatabase(Database):
                 f"The user of the database {self._url.place} has no schema to work in: its "
                 "search_path names none that exists and that it may use."
             )
-        if todo := await migrate.pending(engine):
+        if exempt:
+            raise SettingsError(
+                f"row_security=on has no effect for the user of {self._url.place}: a superuser, "
+                "or one with BYPASSRLS. Use a user who only owns the database."
+            )
+        if todo := await self._pending(engine):
             raise SettingsError(
                 f"The database {self._url.place} needs {len(todo)} migration(s), from {todo[0]} "
                 f"to {todo[-1]}. Run `chatkeep migrate`, then start again."
@@ -240,6 +280,10 @@ class PostgresDatabase(Database):
             return SettingsError(_REFUSALS[state].format(place=place, reason=_line(driver)))
         if isinstance(driver, asyncpg.ClientConfigurationError):
             return SettingsError(f"The database URL cannot be used: {driver.args[0]}.")
+        if "unsupported startup parameter" in str(driver):
+            return SettingsError(
+                f"{place} is a pooler ({_line(driver)}). See PgBouncer in the documentation."
+            )
         if isinstance(driver, ssl.SSLError) or "SSL" in str(driver):
             return SettingsError(
                 f"No encrypted connection to {place}: {_line(driver)}. See sslmode in the "
@@ -248,37 +292,66 @@ class PostgresDatabase(Database):
         return StoreUnavailableError(f"The database {place} cannot be reached: {_line(driver)}.")
 
     def _engine(self, *, migrating: bool = False) -> AsyncEngine:
-        settings = {
-            "application_name": "chatkeep",
-            "timezone": "UTC",
+        cached = 0 if self._url.pooled else _CACHED_STATEMENTS
+        connect = self._connector(
+            command_timeout=None if migrating else _COMMAND_TIMEOUT,
+            statement_cache_size=cached,
+            server_settings=self._session(migrating=migrating),
+        )
+
+        def creator() -> Any:
+            return engine.sync_engine.dialect.loaded_dbapi.connect(
+                async_creator_fn=connect, prepared_statement_cache_size=cached
+            )
+
+        engine = create_async_engine(
+            "postgresql+asyncpg://",  # the driver gets the URL itself
+            creator=creator,
+            pool_size=1 if migrating else self._url.pool_size,
+            max_overflow=0,
+            pool_timeout=_POOL_TIMEOUT,
+            pool_recycle=_RECYCLE,
+            pool_use_lifo=True,  # what a burst opened is left alone, and ages
+            isolation_level="READ COMMITTED",
+            skip_autocommit_rollback=True,
+            hide_parameters=True,  # errors would quote what users wrote
+        )
+        event.listen(engine.sync_engine, "handle_error", _drop_lost_connections)
+        return engine
+
+    def _connector(self, **options: Any) -> Callable[[], Awaitable[Any]]:
+        hosts = list(self._url.dsns)
+
+        async def connect() -> Any:
+            # The driver would spend the time of all hosts on a first one that is silent. The one
+            # that was right last time comes first, or each connection would wait for that one.
+            failed: Exception = OSError("it has no host")
+            for host in tuple(hosts):
+                try:
+                    connection = await asyncpg.connect(
+                        host, timeout=self._url.connect_timeout, **options
+                    )
+                except _NOT_THIS_HOST as error:
+                    failed = error
+                else:
+                    hosts.sort(key=lambda each: each != host)
+                    return connection
+            raise failed
+
+        return connect
+
+    def _session(self, *, migrating: bool) -> dict[str, str]:
+        """Return the settings that a session begins with."""
+        settings = {"application_name": "chatkeep", "timezone": "UTC"}
+        if self._url.pooled:
+            return settings  # a pooler knows no others: sessions are not ours to set
+        return settings | {
             "default_transaction_isolation": "read committed",
             # A migration takes the time it takes, but must not make others wait for its locks.
             "statement_timeout": "0" if migrating else f"{_STATEMENT_TIMEOUT}s",
             "lock_timeout": f"{_LOCK_TIMEOUT}s",
             "idle_in_transaction_session_timeout": f"{_IDLE_TIMEOUT}s",
         }
-
-        async def connect() -> Any:
-            return await asyncpg.connect(
-                self._url.dsn,
-                timeout=self._url.connect_timeout,
-                command_timeout=None if migrating else _COMMAND_TIMEOUT,
-                server_settings=settings,
-            )
-
-        engine = create_async_engine(
-            "postgresql+asyncpg://",  # the driver gets the URL itself, which may name many hosts
-            async_creator=connect,
-            pool_size=1 if migrating else self._url.pool_size,
-            max_overflow=0,
-            pool_timeout=_POOL_TIMEOUT,
-            pool_recycle=_RECYCLE,
-            pool_use_lifo=True,  # what a burst opened is left alone, and ages
-            skip_autocommit_rollback=True,
-            hide_parameters=True,  # errors would quote what users wrote
-        )
-        event.listen(engine.sync_engine, "handle_error", _drop_lost_connections)
-        return engine
 
 
 _ABOUT = text(

@@ -5,6 +5,7 @@ that it cannot read; so the URL is taken apart here, and no message shows more o
 of parameters.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -21,6 +22,8 @@ _DRIVER = (
 ).split()
 """Parameters that the driver reads, as libpq does."""
 
+_OURS = ("pool_size", "connect_timeout", "statement_cache_size", "row_security")
+
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _SECRET = ("password", "sslpassword")
 _LARGEST_POOL = 500
@@ -31,18 +34,23 @@ class PostgresUrl:
     """A checked URL.
 
     Attributes:
-        dsn: The URL for the driver: it holds the password, and is left out of the `repr`.
+        dsns: A URL for the driver for each host, in the order in which they are tried: they hold
+            the password, and are left out of the `repr`.
         place: Where the server is and what the database is called, to be shown.
         database: The name of the database.
         pool_size: How many connections a process may hold.
         connect_timeout: Seconds that connecting to one host may take.
+        row_security: Whether the database itself keeps users apart, too.
+        pooled: Whether a pooler gives each transaction whatever session is free.
     """
 
-    dsn: str = field(repr=False)
+    dsns: tuple[str, ...] = field(repr=False)
     place: str
     database: str
     pool_size: int = POOL_SIZE
     connect_timeout: float = CONNECT_TIMEOUT
+    row_security: bool = False
+    pooled: bool = False
 
 
 def read_url(url: str) -> PostgresUrl:
@@ -67,13 +75,46 @@ def read_url(url: str) -> PostgresUrl:
     query = _parameters(parts.query)
     pool_size = _number(query, "pool_size", POOL_SIZE, _LARGEST_POOL)
     connect_timeout = _number(query, "connect_timeout", int(CONNECT_TIMEOUT), 600)
-    # Not a standby: it may not have what was stored a moment ago, and takes no writes.
-    query.setdefault("target_session_attrs", "read-write")
-    dsn = f"postgresql://{login}{'@' if login else ''}{hosts}/{quote(database, safe='')}"
-    place = hosts or query.get("host", "localhost")
-    return PostgresUrl(
-        f"{dsn}?{urlencode(query)}", f"{place}/{database}", database, pool_size, connect_timeout
+    row_security = _switch(query, "row_security")
+    if (pooled := "statement_cache_size" in query) and query.pop("statement_cache_size") != "0":
+        raise SettingsError(
+            "The parameter statement_cache_size of the database URL is 0, for a pooler in "
+            "transaction mode, or is left out."
+        )
+    # Not a standby: it may not have what was stored a moment ago, and takes no writes. What is
+    # behind a pooler is for the pooler to choose: asking one session says nothing of the next.
+    query.setdefault("target_session_attrs", "any" if pooled else "read-write")
+    place = f"{hosts or query.get('host', 'localhost')}/{database}"
+    login, path = f"{login}@" if login else "", quote(database, safe="")
+    dsns = tuple(
+        f"postgresql://{login}{host}/{path}?{urlencode(each)}"
+        for host, each in _hosts(hosts, query)
     )
+    return PostgresUrl(
+        dsns,
+        place,
+        database,
+        pool_size,
+        connect_timeout,
+        row_security=row_security,
+        pooled=pooled,
+    )
+
+
+def _hosts(hosts: str, query: dict[str, str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each host with the parameters that go with it."""
+    if hosts or "," not in query.get("host", ""):
+        for host in hosts.split(","):
+            yield host, query
+        return
+    names, ports = query["host"].split(","), query.get("port", "").split(",")
+    ports = ports * len(names) if len(ports) == 1 else ports
+    if len(ports) != len(names):
+        raise SettingsError(
+            "The parameter port of the database URL is one number, or one for each host."
+        )
+    for name, port in zip(names, ports, strict=True):
+        yield "", {**query, "host": name, **({"port": port} if port else {})}
 
 
 def _parameters(text: str) -> dict[str, str]:
@@ -87,11 +128,11 @@ def _parameters(text: str) -> dict[str, str]:
             "~/.pgpass; not in a parameter."
         )
     for name in query:
-        if name not in {*_DRIVER, "pool_size", "connect_timeout"}:
+        if name not in {*_DRIVER, *_OURS}:
             shown = name if name.isidentifier() and name.isascii() else "with a strange name"
             raise SettingsError(
                 f"The parameter {shown} of the database URL is not known. Known are "
-                f"{', '.join([*_DRIVER, 'pool_size', 'connect_timeout'])}."
+                f"{', '.join([*_DRIVER, *_OURS])}."
             )
     for name in _FILES:
         if name in query and not Path(query[name]).is_file():
@@ -108,6 +149,13 @@ def _number(query: dict[str, str], name: str, default: int, largest: int) -> int
             f"The parameter {name} of the database URL is a number from 1 to {largest}."
         )
     return int(text)
+
+
+def _switch(query: dict[str, str], name: str) -> bool:
+    text = query.pop(name, "off")
+    if text not in {"on", "off"}:
+        raise SettingsError(f"The parameter {name} of the database URL is on or off.")
+    return text == "on"
 
 
 def _is_host(text: str) -> bool:

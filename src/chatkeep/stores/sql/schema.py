@@ -218,10 +218,36 @@ INDEX_WORDS = {
 }
 """By dialect, what makes the words of `texts` quick to find."""
 
-for _dialect, _statements in INDEX_WORDS.items():
-    for _statement in _statements:
-        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
-        event.listen(texts, "after_create", _ddl.execute_if(dialect=_dialect))
+ADOPT_THREADS = {
+    "sqlite": (
+        (
+            "CREATE TRIGGER threads_adopted AFTER INSERT ON threads WHEN new.active_seq = 0 BEGIN "
+            "UPDATE threads SET active_seq = new.seq, "
+            "active_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) "
+            "WHERE tenant = new.tenant AND owner = new.owner AND id = new.id; END"
+        ),
+    ),
+    "postgresql": (
+        (
+            "CREATE FUNCTION threads_adopted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "NEW.active_seq := NEW.seq; "
+            "NEW.active_at := extract(epoch FROM clock_timestamp()) * 1000; "
+            "RETURN NEW; END $$"
+        ),
+        (
+            "CREATE TRIGGER threads_adopted BEFORE INSERT ON threads FOR EACH ROW "
+            "WHEN (NEW.active_seq = 0) EXECUTE FUNCTION threads_adopted()"
+        ),
+    ),
+}
+"""By dialect, what gives a place among the active threads to one that a process of the release
+before has created: without it, it would be on no page. To go with the next release."""
+
+for _table, _by_dialect in ((texts, INDEX_WORDS), (threads, ADOPT_THREADS)):
+    for _dialect, _statements in _by_dialect.items():
+        for _statement in _statements:
+            _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+            event.listen(_table, "after_create", _ddl.execute_if(dialect=_dialect))
 
 shares = Table(
     "shares",

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from chatkeep.stores.encoding import decode_item, message_text
-from chatkeep.stores.sql.schema import INDEX_WORDS, items, texts, threads
+from chatkeep.stores.sql.schema import ADOPT_THREADS, INDEX_WORDS, items, texts, threads
 from chatkeep.stores.words import entry_words
 
 revision = "0002"
@@ -44,6 +44,8 @@ def _columns() -> None:
         ["tenant", "owner", "archived", "active_seq"],
     )
     op.create_index("ix_threads_tenant_active_at", "threads", ["tenant", "active_at"])
+    for statement in ADOPT_THREADS[op.get_bind().dialect.name]:
+        op.execute(statement)
     _partial("ix_attachments_loose", "attachments", ["created_at"], "thread_id IS NULL")
 
 

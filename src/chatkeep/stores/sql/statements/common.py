@@ -7,6 +7,20 @@ from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, Table, 
 
 from chatkeep.stores.paging import Order
 
+ACROSS_USERS = "chatkeep_across_users"
+"""The execution option of statements that look at rows of more than one user."""
+
+
+def across_users(statements: object) -> None:
+    """Mark all statements that an object has, alone or in dicts, as looking across users."""
+    option: dict[str, Any] = {ACROSS_USERS: True}
+    for name, value in vars(statements).items():
+        if isinstance(value, dict):
+            marked: Any = {key: each.execution_options(**option) for key, each in value.items()}
+        else:
+            marked = value.execution_options(**option)
+        setattr(statements, name, marked)
+
 
 class UpsertInsert(Protocol):
     """The `insert()` of a dialect that has `ON CONFLICT`: SQLite's and PostgreSQL's."""

@@ -6,7 +6,7 @@ from sqlalchemy import Delete, Select, delete, select
 from sqlalchemy.sql.dml import Insert
 
 from chatkeep.stores.sql.schema import items, shares, threads
-from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p, same
+from chatkeep.stores.sql.statements.common import ACROSS_USERS, Dialect, mine, of_mine, p, same
 
 
 class Sharing:
@@ -29,7 +29,11 @@ class Sharing:
         self.load_share: Select[Any] = select(shares).where(mine(shares, id="share"))
         self.delete_share: Delete = delete(shares).where(mine(shares, id="share"))
         # The one question without a principal: the digest is of a secret of 256 bits.
-        self.find_share: Select[Any] = select(shares).where(shares.c.digest == p("digest"))
+        self.find_share: Select[Any] = (
+            select(shares)
+            .where(shares.c.digest == p("digest"))
+            .execution_options(**{ACROSS_USERS: True})
+        )
         self.shared_item_page: Select[Any] = (
             select(items.c.seq, items.c.type, items.c.body)
             .join(shares, same(shares, items, thread_id="thread_id"))

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import Delete, Insert, ReturningUpdate
 
 from chatkeep.stores.sql.schema import turn_events, turns
-from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p, same
+from chatkeep.stores.sql.statements.common import Dialect, across_users, mine, of_mine, p, same
 
 _OPEN = turns.c.ended_at.is_(None)
 _RUNNING = turns.c.state == "running"
@@ -190,3 +190,4 @@ class OpenTurns:
             turn_events.c.owner == p("owner"),
             turn_events.c.turn_id == p("turn_id"),
         )
+        across_users(self)

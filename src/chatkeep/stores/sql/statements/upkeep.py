@@ -18,7 +18,7 @@ from sqlalchemy.sql.dml import Insert
 
 from chatkeep.ports.upkeep import TABLES
 from chatkeep.stores.sql.schema import attachments, holds, metadata, owners, texts, threads
-from chatkeep.stores.sql.statements.common import Dialect, p
+from chatkeep.stores.sql.statements.common import Dialect, across_users, p
 
 _CHUNK = 2_000
 
@@ -46,6 +46,7 @@ class Upkeep:
         self.load_users_of_tenant: Select[Any] = users.order_by(owners.c.owner).where(
             owners.c.tenant == p("tenant"), owners.c.owner > p("owner")
         )
+        across_users(self)
 
     def _holds(self, dialect: Dialect) -> None:
         self.put_hold = _upsert(dialect, holds)

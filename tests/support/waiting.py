@@ -1,0 +1,32 @@
+"""Waiting for what happens by itself, however slow the machine is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+PATIENCE = 60.0
+"""Seconds. Only a test that fails takes that long."""
+
+
+async def until[T](condition: Callable[[], T | Awaitable[T]]) -> T:
+    """Ask again and again until the answer is true, and return it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            answer = condition()
+            found = await answer if isawaitable(answer) else answer
+            if found:
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def still(counted: Callable[[], int]) -> int:
+    """Wait until a number has stopped growing, and return it.
+
+    A machine may be so slow that it only seems to have stopped: assert nothing that this breaks.
+    """
+    async with asyncio.timeout(PATIENCE):
+        before, now = -1, counted()
+        while now != before:
+            await asyncio.sleep(0.5)
+            before, now = now, counted()
+    return now
