@@ -40,6 +40,8 @@ class EscapedText(TypeDecorator[str]):
 
     impl: type[String] = Text
     cache_ok = True
+    # As for other text: a parameter that is used twice must have one type in both places.
+    render_bind_cast = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the text to store."""
