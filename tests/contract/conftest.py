@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from chatkeep.ports import Store
 from chatkeep.stores import default_url, open_store
-from support.postgres import OpenPostgres, PostgresServer
+from support.postgres import EMPTY, OpenPostgres, PostgresServer
 
 OpenSqlite = Callable[[Path], Awaitable[Store]]
 
@@ -74,9 +74,7 @@ async def open_postgres(postgres: PostgresServer) -> AsyncIterator[OpenPostgres]
 @pytest_asyncio.fixture
 async def emptied(postgres: PostgresServer) -> str:
     """The name of the shared database, without rows: deleting is quicker than a new database."""
-    await postgres.execute(
-        "DELETE FROM attachments; DELETE FROM threads; DELETE FROM owners", database="shared"
-    )
+    await postgres.execute(EMPTY, database="shared")
     return "shared"
 
 

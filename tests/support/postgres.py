@@ -42,6 +42,11 @@ host all         plain         127.0.0.1/32 trust
 host replication postgres      127.0.0.1/32 trust
 """
 
+EMPTY = """
+DELETE FROM attachments; DELETE FROM threads; DELETE FROM owners; DELETE FROM holds;
+"""
+"""Removes all rows: what hangs on threads goes with them."""
+
 
 def find_binaries() -> Path | None:
     """Return the directory of the server's programs, or None if there is no server."""

@@ -52,6 +52,7 @@ from chatkit.widgets import DynamicWidgetComponent, DynamicWidgetRoot
 from pydantic import AnyUrl
 
 from chatkeep.context import Principal, RequestContext
+from chatkeep.ports import TurnOrder
 
 MOMENT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
 
@@ -81,13 +82,24 @@ def hidden(item_id: str, *, thread_id: str = "thr_1") -> HiddenContextItem:
     return HiddenContextItem(id=item_id, thread_id=thread_id, created_at=MOMENT, content="hidden")
 
 
-def question(item_id: str, *attachments: Attachment, thread_id: str = "thr_1") -> UserMessageItem:
+def turn_order(turn_id: str = "trn_1", thread_id: str = "thr_1", **fields: Any) -> TurnOrder:
+    """Return a turn to begin, held by `one` for an hour."""
+    given = {"request": "{}", "digest": "digest", "holder": "one", "lease": 3600, **fields}
+    return TurnOrder(id=turn_id, thread_id=thread_id, **given)
+
+
+def question(
+    item_id: str,
+    *attachments: Attachment,
+    thread_id: str = "thr_1",
+    text: str = "What is in there?",
+) -> UserMessageItem:
     """Return a user's message."""
     return UserMessageItem(
         id=item_id,
         thread_id=thread_id,
         created_at=MOMENT,
-        content=[UserMessageTextContent(text="What is in there?")],
+        content=[UserMessageTextContent(text=text)],
         attachments=list(attachments),
         inference_options=InferenceOptions(),
     )
