@@ -23,14 +23,20 @@ from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.errors import ChatkeepError
 from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
+from chatkeep.files.sharing import SharedFiles
 from chatkeep.files.signing import LinkSigner
 from chatkeep.files.sweeping import Sweeper
+from chatkeep.http.asking import Asking
+from chatkeep.http.conversations import ConversationsEndpoint
 from chatkeep.http.files import FilesEndpoint
 from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
 from chatkeep.http.pages import Assets
 from chatkeep.http.probes import Health
 from chatkeep.http.problems import HTTPProblem, problem, problem_of
 from chatkeep.http.routes import ChatKitEndpoint, visitor_cookie
+from chatkeep.http.share_page import SharePage
+from chatkeep.http.shares import SharesEndpoint
+from chatkeep.http.transfer import TransferEndpoint
 from chatkeep.models.catalog import Catalog
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
@@ -110,10 +116,21 @@ class Chatkeep:
             public_url=settings.server.public_url,
         )
         files = FilesEndpoint(self.attachments, self.auth.chain, settings.server.public_url)
+        asking = Asking(self.auth.chain, settings.server.public_url)
+        shared = SharedFiles(self.store, self.attachments, signer)
+        conversations = [
+            *ConversationsEndpoint(self.store, asking).routes(),
+            *TransferEndpoint(
+                self.store, self.attachments, asking, settings.server.max_import_bytes
+            ).routes(),
+            *SharesEndpoint(self.store, asking).routes(),
+            *SharePage(self.store, shared, settings.server.public_url).routes(),
+        ]
         assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))
         self._opening = asyncio.Lock()
         self._opened = False
         self._app = _build_app(self, endpoint, files, assets)
+        self._app.router.routes.extend(conversations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -212,9 +229,9 @@ def _build_app(
                 CORSMiddleware,
                 allow_origins=origins,
                 allow_credentials=True,
-                allow_methods=["GET", "POST", "PUT"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=["X-Request-Id"],
+                expose_headers=["Content-Disposition", "X-Request-Id"],
             ),
         ],
         exception_handlers={

@@ -150,6 +150,9 @@ class Server(_Section):
         (), description="origins of other sites that may call, as https://host:port, by commas"
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="bytes of a request body, at most")
+    max_import_bytes: int = Field(
+        268_435_456, ge=1024, description="bytes of a document of conversations, at most"
+    )
     public_url: PublicURL | None = Field(
         None, description="where browsers reach this server, such as https://chat.example.org"
     )

@@ -102,6 +102,8 @@ def test_no_new_method_of_ours_hides_one_of_the_sdk() -> None:
         "_process_non_streaming",
         "_load_full_thread",
         "_build_user_message_item",
+        "_process_events",
+        "_process_new_thread_item_respond",
     }
 
 
@@ -120,7 +122,13 @@ def test_names_of_the_server_module() -> None:
 def test_the_sdk_calls_what_we_override() -> None:
     """Our overrides are reached: the SDK's own code names them."""
     source = inspect.getsource(ChatKitServer)
-    for name in ("_load_full_thread", "_build_user_message_item", "handle_stream_cancelled"):
+    for name in (
+        "_load_full_thread",
+        "_build_user_message_item",
+        "_process_events",
+        "_process_new_thread_item_respond",
+        "handle_stream_cancelled",
+    ):
         assert f"self.{name}(" in source
 
 

@@ -7,7 +7,6 @@ whenever an attachment goes out.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -33,7 +32,14 @@ from chatkeep.errors import (
     NotFoundError,
     TooLargeError,
 )
-from chatkeep.files.keys import Place, attachment_prefix, new_key, owner_prefix
+from chatkeep.files.checking import Checked
+from chatkeep.files.keys import (
+    Place,
+    attachment_prefix,
+    is_attachment_id,
+    new_key,
+    owner_prefix,
+)
 from chatkeep.files.signing import Grant, LinkSigner, Operation
 from chatkeep.files.sniffing import HEAD_BYTES, matches
 from chatkeep.ids import new_item_id
@@ -142,6 +148,42 @@ class Attachments(AttachmentStore[RequestContext]):
             raise
         return self.present(complete, context)
 
+    def check(self, input: AttachmentCreateParams, content: bytes) -> None:
+        """Return when a file may be stored, as far as can be told without looking.
+
+        Raises:
+            ChatkeepError: As `add`.
+        """
+        _, mime_type = self._declared(input)
+        if not matches(mime_type, content[:HEAD_BYTES]):
+            raise FileTypeError("This file is not of the type that it was declared to be.")
+
+    async def restore(
+        self,
+        attachment_id: str,
+        input: AttachmentCreateParams,
+        content: bytes,
+        thread_id: str,
+        context: RequestContext,
+    ) -> None:
+        """Store a file under an id that it had before, as a part of a thread.
+
+        Raises:
+            ConflictError: The user has an attachment with this id.
+            ChatkeepError: As `add`.
+        """
+        if not is_attachment_id(attachment_id):
+            raise InvalidRequestError("This is no id of an attachment.")
+        try:
+            await self._store.load_attachment(attachment_id, context)
+        except NotFoundError:
+            pass
+        else:
+            raise ConflictError("There is an attachment with this id already.")
+        attachment = await self._create(input, context, attachment_id)
+        await self._keep(attachment, _once(content), context)
+        await self._store.bind_attachment(attachment_id, thread_id, context)
+
     async def receive(self, attachment_id: str, token: str, content: AsyncIterator[bytes]) -> None:
         """Store the bytes that a link was made for; once.
 
@@ -176,6 +218,14 @@ class Attachments(AttachmentStore[RequestContext]):
         """
         grant = self._signer.read(token, "download", attachment_id)
         attachment = await self._store.load_attachment(attachment_id, _context_of(grant))
+        return self.download_of(attachment)
+
+    def download_of(self, attachment: Attachment) -> Download:
+        """Return the file of a stored record.
+
+        Raises:
+            NotFoundError: It has not been uploaded.
+        """
         metadata = _metadata(attachment)
         if not metadata.get("key"):
             raise NotFoundError
@@ -195,17 +245,25 @@ class Attachments(AttachmentStore[RequestContext]):
             NotFoundError: The file is not there (any more).
             StorageUnavailableError: It cannot be read now.
         """
-        record = await self._store.load_attachment(attachment.id, context)
-        key = _metadata(record).get("key")
-        if not key:
-            raise NotFoundError
         data = bytearray()
-        async with aclosing(self._storage.read(key)) as content:
+        async with aclosing(self.stream(attachment, context)) as content:
             async for chunk in content:
                 data += chunk
                 if len(data) >= at_most:
                     break
         return bytes(data[:at_most])
+
+    async def stream(
+        self, attachment: Attachment, context: RequestContext
+    ) -> AsyncGenerator[bytes]:
+        """Yield the bytes of a file of the user. Raises as `read`, before the first of them."""
+        record = await self._store.load_attachment(attachment.id, context)
+        key = _metadata(record).get("key")
+        if not key:
+            raise NotFoundError
+        async with aclosing(self._storage.read(key)) as content:
+            async for chunk in content:
+                yield chunk
 
     async def check_message(
         self, attachment_ids: Sequence[str], thread_id: str | None, context: RequestContext
@@ -250,8 +308,23 @@ class Attachments(AttachmentStore[RequestContext]):
             except ChatkeepError as error:
                 _log.warning("bytes left to the sweeper", error=type(error).__name__)
 
-    async def _create(self, input: AttachmentCreateParams, context: RequestContext) -> Attachment:
+    async def _create(
+        self,
+        input: AttachmentCreateParams,
+        context: RequestContext,
+        attachment_id: str | None = None,
+    ) -> Attachment:
         """Store the record of a file that may be uploaded."""
+        name, mime_type = self._declared(input)
+        await self._check_quota(input.size, context)
+        attachment_id = attachment_id or self.generate_attachment_id(mime_type, context)
+        attachment = new_attachment(attachment_id, name, mime_type)
+        attachment.metadata = {"size": input.size}
+        await self._store.save_attachment(attachment, context)
+        return attachment
+
+    def _declared(self, input: AttachmentCreateParams) -> tuple[str, str]:
+        """Return name and type of a file that may be uploaded."""
         name = _checked_name(input.name)
         if input.size < 1:
             raise InvalidRequestError("params.size: a file has at least 1 byte")
@@ -262,22 +335,7 @@ class Attachments(AttachmentStore[RequestContext]):
             raise FileTypeError(
                 f"Files of this type are not taken. Allowed: {', '.join(self.limits.allowed_types)}"
             )
-        await self._check_quota(input.size, context)
-        attachment_id = self.generate_attachment_id(mime_type, context)
-        fields: dict[str, Any] = {
-            "id": attachment_id,
-            "name": name,
-            "mime_type": mime_type,
-            "metadata": {"size": input.size},
-        }
-        attachment: Attachment = (
-            # The type needs a URL; what is stored holds none that could go stale.
-            ImageAttachment(**fields, preview_url=AnyUrl(f"chatkeep:{attachment_id}"))
-            if mime_type in RASTER
-            else FileAttachment(**fields)
-        )
-        await self._store.save_attachment(attachment, context)
-        return attachment
+        return name, mime_type
 
     async def _check_quota(self, size: int, context: RequestContext) -> None:
         used = 0
@@ -294,20 +352,19 @@ class Attachments(AttachmentStore[RequestContext]):
         self, attachment: Attachment, content: AsyncIterator[bytes], context: RequestContext
     ) -> Attachment:
         """Store the bytes, then complete the record."""
-        checked = _Checked(content, _metadata(attachment)["size"], attachment.mime_type)
+        checked = Checked(content, _metadata(attachment)["size"], attachment.mime_type)
         key = new_key(_place(attachment.id, context))
         await self._storage.put(key, checked.chunks())
+        metadata = _metadata(attachment) | {"key": key, "sha256": checked.sha256}
+        complete = attachment.model_copy(update={"metadata": metadata, "upload_descriptor": None})
         try:
-            # Meanwhile it may have been deleted, or completed on another instance.
-            record = await self._store.load_attachment(attachment.id, context)
-            if _metadata(record).get("key"):
-                raise ConflictError("This file has been uploaded already.")
-            metadata = _metadata(record) | {"key": key, "sha256": checked.sha256}
-            complete = record.model_copy(update={"metadata": metadata, "upload_descriptor": None})
-            await self._store.save_attachment(complete, context)
-        except ChatkeepError:
+            won = await self._store.replace_attachment(attachment, complete, context)
+        except NotFoundError:  # deleted meanwhile
             await self._storage.delete(key)
             raise
+        if not won:
+            await self._storage.delete(key)
+            raise ConflictError("This file has been uploaded already.")
         return complete
 
     async def _delete_bytes(self, attachment_id: str, context: RequestContext) -> None:
@@ -330,46 +387,16 @@ class Attachments(AttachmentStore[RequestContext]):
         return f"{context.base_url}/files/{attachment.id}?token={token}"
 
 
-class _Checked:
-    """Content that passes through and is measured, hashed and compared with its declaration."""
+def new_attachment(attachment_id: str, name: str, mime_type: str) -> Attachment:
+    """Return an attachment as it is stored: with no link, which could go stale."""
+    if mime_type in RASTER:
+        url = AnyUrl(f"chatkeep:{attachment_id}")  # the type needs one
+        return ImageAttachment(id=attachment_id, name=name, mime_type=mime_type, preview_url=url)
+    return FileAttachment(id=attachment_id, name=name, mime_type=mime_type)
 
-    def __init__(self, content: AsyncIterator[bytes], size: int, mime_type: str) -> None:
-        self._content = content
-        self._size = size
-        self._mime_type = mime_type
-        self._hash = hashlib.sha256()
 
-    @property
-    def sha256(self) -> str:
-        """The hash of all that has passed."""
-        return self._hash.hexdigest()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the content; raise before the first chunk when its type is wrong."""
-        head: bytearray | None = bytearray()
-        received = 0
-        async for chunk in self._content:
-            received += len(chunk)
-            if received > self._size:
-                raise TooLargeError("There is more of this file than was declared.")
-            self._hash.update(chunk)
-            if head is None:
-                yield chunk
-                continue
-            head += chunk
-            if len(head) >= HEAD_BYTES:
-                self._check_type(head)
-                yield bytes(head)
-                head = None
-        if received < self._size:
-            raise InvalidRequestError("There is less of this file than was declared.")
-        if head is not None:
-            self._check_type(head)
-            yield bytes(head)
-
-    def _check_type(self, head: bytearray) -> None:
-        if not matches(self._mime_type, bytes(head[:HEAD_BYTES])):
-            raise FileTypeError("This file is not of the type that it was declared to be.")
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _metadata(attachment: Attachment) -> dict[str, Any]:

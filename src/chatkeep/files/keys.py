@@ -11,7 +11,8 @@ import secrets
 from typing import NamedTuple
 
 _SEGMENT = 200  # file systems take 255 bytes
-_KEY = re.compile(r"([a-z2-7/]*)-/([a-z2-7/]*)-/(atc_[0-9a-z]{36})/[0-9a-f]{32}")
+_ID = "atc_[0-9a-z]{36}"
+_KEY = re.compile(rf"([a-z2-7/]*)-/([a-z2-7/]*)-/({_ID})/[0-9a-f]{{32}}")
 
 
 class Place(NamedTuple):
@@ -25,6 +26,11 @@ class Place(NamedTuple):
 def tenant_prefix(tenant: str) -> str:
     """Return the prefix of all files of a tenant."""
     return _encode(tenant)
+
+
+def is_attachment_id(text: str) -> bool:
+    """Whether this can be the id of an attachment of ours, and so a part of a key."""
+    return re.fullmatch(_ID, text) is not None
 
 
 def owner_prefix(tenant: str, user: str) -> str:

@@ -17,14 +17,17 @@ from typing import Literal, NamedTuple
 
 from chatkeep.errors import LinkError
 
-type Operation = Literal["upload", "download"]
+type Operation = Literal["upload", "download", "shared"]
 
 # The key also signs cookies: what is signed for one purpose must be worthless for the other.
 _PURPOSE = b"chatkeep.files.link.v1"
 
 
 class Grant(NamedTuple):
-    """What a link allows."""
+    """What a link allows, in the clear: whoever has one can read tenant and user.
+
+    A `shared` one is for strangers, and names neither: its user is the share.
+    """
 
     operation: Operation
     tenant: str

@@ -1,27 +1,25 @@
 """`/files`: uploads and downloads by signed links, and uploads by signed-in users."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import quote
 
 from chatkit.types import AttachmentCreateParams
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import LinkError
 from chatkeep.files.attachments import Attachments, Download
+from chatkeep.http.bodies import disposition, stream_body
 from chatkeep.http.problems import HTTPProblem
 from chatkeep.http.routes import base_url, identify
 from chatkeep.ports import Authenticator
 
 _CHUNK = 262_144
-_CHUNK_SECONDS = 30.0
 _FORM_BYTES = 65_536  # names and boundaries around the file
 _POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
@@ -36,8 +34,8 @@ class FilesEndpoint:
 
     async def upload(self, request: Request, attachment_id: str) -> Response:
         """Take the bytes of an attachment by its upload link."""
-        content = _body(request, self.attachments.limits.max_bytes)
-        await self.attachments.receive(attachment_id, _token(request), content)
+        content = stream_body(request, self.attachments.limits.max_bytes)
+        await self.attachments.receive(attachment_id, token_of(request), content)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def add(self, request: Request) -> Response:
@@ -66,21 +64,7 @@ class FilesEndpoint:
 
     async def download(self, request: Request, attachment_id: str) -> Response:
         """Send the file of a download link."""
-        download = await self.attachments.open(attachment_id, _token(request))
-        headers = _download_headers(download)
-        known = request.headers.get("if-none-match", "").split(",")
-        if any(one.strip().removeprefix("W/") == headers["ETag"] for one in known):
-            await download.content.aclose()
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        headers["Content-Length"] = str(download.size)
-        if request.method == "HEAD":
-            await download.content.aclose()
-            return Response(headers=headers, media_type=download.mime_type)
-        # The first chunk is fetched before the status is sent: a missing file is a 404.
-        first = await anext(download.content, b"")
-        return StreamingResponse(
-            _sent(first, download), headers=headers, media_type=download.mime_type
-        )
+        return await send(request, await self.attachments.open(attachment_id, token_of(request)))
 
     async def _file_of_form(self, request: Request) -> UploadFile:
         kind = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
@@ -88,7 +72,7 @@ class FilesEndpoint:
             raise HTTPProblem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the file as multipart/form-data."
             )
-        body = _body(request, self.attachments.limits.max_bytes + _FORM_BYTES)
+        body = stream_body(request, self.attachments.limits.max_bytes + _FORM_BYTES)
         parser = MultiPartParser(
             request.headers,
             body,
@@ -114,40 +98,28 @@ class FilesEndpoint:
         return file
 
 
-def _token(request: Request) -> str:
+async def send(request: Request, download: Download) -> Response:
+    """Answer with a file, or only its headers when the client has it."""
+    headers = _download_headers(download)
+    known = request.headers.get("if-none-match", "").split(",")
+    if any(one.strip().removeprefix("W/") == headers["ETag"] for one in known):
+        await download.content.aclose()
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    headers["Content-Length"] = str(download.size)
+    if request.method == "HEAD":
+        await download.content.aclose()
+        return Response(headers=headers, media_type=download.mime_type)
+    # The first chunk is fetched before the status is sent: a missing file is a 404.
+    first = await anext(download.content, b"")
+    return StreamingResponse(_sent(first, download), headers=headers, media_type=download.mime_type)
+
+
+def token_of(request: Request) -> str:
+    """Return the signed part of a link."""
     token = request.query_params.get("token")
     if token is None:
         raise LinkError
     return token
-
-
-async def _body(request: Request, at_most: int) -> AsyncGenerator[bytes]:
-    """Yield the body as it comes: neither too much of it, nor too slowly, nor half of it."""
-    too_large = HTTPProblem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request may have {at_most} bytes here."
-    )
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > at_most:
-        raise too_large
-    received = 0
-    stream = request.stream()
-    try:
-        while True:
-            async with asyncio.timeout(_CHUNK_SECONDS):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                return
-            received += len(chunk)
-            if received > at_most:
-                raise too_large
-            if chunk:
-                yield chunk
-    except TimeoutError:
-        detail = "The file did not arrive in time."
-        raise HTTPProblem(HTTPStatus.REQUEST_TIMEOUT, detail) from None
-    except ClientDisconnect:
-        detail = "The client left before its file was complete."
-        raise HTTPProblem(HTTPStatus.BAD_REQUEST, detail) from None
 
 
 async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
@@ -165,11 +137,8 @@ async def _sent(first: bytes, download: Download) -> AsyncIterator[bytes]:
 def _download_headers(download: Download) -> dict[str, str]:
     """Return headers under which not even a hostile file can do anything."""
     kind = "inline" if download.inline else "attachment"
-    plain = "".join(c if c.isascii() and c not in '"\\%' else "_" for c in download.name)
-    # RFC 6266: the plain name for old clients, the real one in UTF-8.
-    names = f"filename=\"{plain}\"; filename*=UTF-8''{quote(download.name, safe='')}"
     return {
-        "Content-Disposition": f"{kind}; {names}",
+        "Content-Disposition": disposition(kind, download.name),
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": _POLICY,
         "Cache-Control": "private, max-age=3600",

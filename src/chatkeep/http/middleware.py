@@ -22,6 +22,7 @@ _log = structlog.get_logger("chatkeep.access")
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]*)?", re.IGNORECASE)
+_SECRET = re.compile(r"(/share/)[^/]+")
 _QUIET_PATHS = ("/livez", "/readyz", "/health", "/assets/")
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -72,11 +73,18 @@ class RequestMiddleware:
             log(
                 "request",
                 method=scope["method"],
-                path=quote(scope["path"]),  # control characters would reach a terminal
+                path=_loggable(scope["path"]),
                 status=int(status),
                 seconds=seconds,
                 request_id=request_id,
             )
+
+
+def _loggable(path: str) -> str:
+    """Return a path without what must not be read in a log."""
+    # The secret of a share is all that it takes to read it. Control characters would reach a
+    # terminal.
+    return quote(_SECRET.sub(r"\1-", path))
 
 
 class OriginMiddleware:

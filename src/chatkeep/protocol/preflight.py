@@ -67,7 +67,7 @@ class Preflight:
         if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
             await self._check_message(request.params.input, thread_id_of(request), context)
         if isinstance(request, ThreadsUpdateReq):
-            _check_title(request.params.title)
+            check_title(request.params.title, "params.title")
         thread_id = thread_id_of(request)
         if thread_id is None or request.type == "threads.delete":
             return
@@ -127,10 +127,15 @@ def _clamp(request: ThreadsListReq | ItemsListReq) -> None:
         request.params.limit = min(limit, MAX_PAGE)
 
 
-def _check_title(title: str) -> None:
+def check_title(title: str, field: str) -> None:
+    """Return when a title can be one.
+
+    Raises:
+        InvalidRequestError: It cannot; the message names the field of the request.
+    """
     if not title.strip() or len(title) > MAX_TITLE or not title.isprintable():
         raise InvalidRequestError(
-            f"params.title: 1 to {MAX_TITLE} characters, without line breaks and control characters"
+            f"{field}: 1 to {MAX_TITLE} characters, without line breaks and control characters"
         )
 
 

@@ -7,6 +7,7 @@ pinned, and `tests/unit/test_sdk_pins.py` fails when one of those methods moves.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from chatkit.types import (
     HiddenContextItem,
     ItemsListReq,
     NonStreamingReq,
+    Page,
     SDKHiddenContextItem,
     StreamingReq,
     Thread,
@@ -36,9 +38,12 @@ from chatkit.types import (
     ThreadMetadata,
     ThreadsCreateReq,
     ThreadsDeleteReq,
+    ThreadsListReq,
     ThreadsRetryAfterItemReq,
     ThreadStreamEvent,
+    ThreadsUpdateReq,
     ThreadUpdatedEvent,
+    ThreadUpdateParams,
     UserMessageInput,
     UserMessageItem,
     WorkflowItem,
@@ -54,6 +59,7 @@ from chatkeep.errors import ChatkeepError, ModelRequestError, NotFoundError
 from chatkeep.files.attachments import Attachments
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.ports import Store
+from chatkeep.protocol.changes import rename, watched
 from chatkeep.protocol.naming import Naming
 from chatkeep.protocol.wire import error_event, sse_event, thread_id_of
 from chatkeep.telemetry.logging import describe
@@ -268,6 +274,31 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         )
         return self._process_events(thread, context, respond)
 
+    def _process_events(
+        self,
+        thread: ThreadMetadata,
+        context: RequestContext,
+        stream: Callable[[], AsyncIterator[ThreadStreamEvent]],
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Let the SDK store what comes, but of the thread only what was changed.
+
+        The store is exchanged in a copy of the server, so that no event passes one more loop.
+        """
+        view = copy(self)
+        view.store = watched(self.store, thread)
+        return super(ChatkeepServer, view)._process_events(thread, context, stream)
+
+    async def _process_new_thread_item_respond(
+        self, thread: ThreadMetadata, item: UserMessageItem, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Store the message and answer it; the SDK writes whole records of its attachments."""
+        for attachment in item.attachments:
+            await self.store.bind_attachment(attachment.id, thread.id, context)
+        await self.store.add_thread_item(thread.id, item, context)
+        yield ThreadItemDoneEvent(item=item)
+        async for event in self._answer(thread, item, context):
+            yield event
+
     async def _ids_behind(self, thread_id: str, item_id: str, context: RequestContext) -> list[str]:
         ids: list[str] = []
         after, more = item_id, True
@@ -309,8 +340,23 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
                 return answer
             case ItemsListReq():
                 return await self._list_items(request, context)
+            case ThreadsListReq() | ThreadsUpdateReq():
+                return self._serialize(await self._threads(request, context))
             case _:
                 return await super()._process_non_streaming(request, context)
+
+    async def _threads(
+        self, request: ThreadsListReq | ThreadsUpdateReq, context: RequestContext
+    ) -> Page[Thread] | Thread:
+        """Return a page by last activity, without what was put away, or one thread renamed."""
+        params = request.params
+        if isinstance(params, ThreadUpdateParams):
+            renamed = await rename(self.store, params.thread_id, params.title, context)
+            return self._to_thread_response(renamed)
+        limit = params.limit or DEFAULT_PAGE_SIZE
+        page = await self.store.load_summaries(limit, params.after, params.order, context)
+        threads = [self._to_thread_response(summary.thread) for summary in page.data]
+        return Page(data=threads, has_more=page.has_more, after=page.after)
 
     async def _list_items(self, request: ItemsListReq, context: RequestContext) -> bytes:
         params = request.params

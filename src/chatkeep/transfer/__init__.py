@@ -1,0 +1,1 @@
+"""Conversations on their way out of a store, for people and other programs, and back in."""
