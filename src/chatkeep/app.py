@@ -95,7 +95,7 @@ class Chatkeep:
         self._retention = Retention(self.store, self.storage, ages)
         self._services: list[asyncio.Task[None]] = []
         signer = LinkSigner(load_key(settings.data_dir))
-        self.attachments = Attachments(self.store, self.storage, signer, _file_limits(settings))
+        self.attachments = Attachments(self.store, self.storage, signer, file_limits(settings))
         self.health = Health({"database": self.store.ping, "files": self.storage.ping})
         server = ChatkeepServer(
             self.store,
@@ -179,7 +179,8 @@ def _open_storage(settings: Settings) -> FileStorage:
     return open_storage(url.get_secret_value() if url else None, data_dir=settings.data_dir)
 
 
-def _file_limits(settings: Settings) -> FileLimits:
+def file_limits(settings: Settings) -> FileLimits:
+    """Return what the settings say of uploads."""
     files = settings.files
     return FileLimits(
         max_bytes=files.max_bytes,

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from chatkit.types import FeedbackKind
+from chatkit.types import FeedbackKind, FileAttachment
 
 from chatkeep.context import RequestContext
 from chatkeep.files.keys import Place, new_key
@@ -31,8 +31,11 @@ async def _plant_thread(
         yield f"bytes with {word}\n".encode() * 1000
 
     await storage.put(key, content())
-    attachment = samples.file(attachment_id).model_copy(
-        update={"name": f"{word}.txt", "metadata": {"key": key, "note": word}}
+    attachment = FileAttachment(
+        id=attachment_id,
+        name=f"{word}.txt",
+        mime_type="text/plain",
+        metadata={"key": key, "note": word},
     )
     await store.save_attachment(attachment, context)
     thread = samples.thread(thread_id, title=f"About {word}", metadata={"note": word})

@@ -14,10 +14,13 @@ def command(*arguments: str, answer: str | None = None) -> Result:
     root = logging.getLogger()
     before = root.handlers, root.level
     try:
-        return CliRunner().invoke(cli, list(arguments), input=answer)
+        result = CliRunner().invoke(cli, list(arguments), input=answer)
     finally:
         root.handlers, root.level = before
         structlog.reset_defaults()
+    if not isinstance(result.exception, (ChatkeepError, SystemExit, type(None))):
+        raise result.exception
+    return result
 
 
 def said(result: Result) -> str:

@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,7 @@ from chatkeep.cli.opening import (
     config_option,
     database_url,
     file_storage,
+    new_file,
     opened_store,
     read_settings,
     tenant_option,
@@ -48,13 +46,23 @@ def erase(
     """Erase everything of a user, or of a tenant, for good."""
     if not tenant or user == "":
         raise click.UsageError("A tenant and a user have at least one character.")
-    with _receipt_file(receipt) as write:
-        asyncio.run(_erase(tenant, user, config, ask=not yes, scrub=not no_scrub, write=write))
+    # That the receipt can be written is found out before anything is erased.
+    with new_file(receipt) if receipt else nullcontext() as file:
+        content, problem = asyncio.run(
+            _erase(tenant, user, config, ask=not yes, scrub=not no_scrub)
+        )
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        click.echo(text)
+        if file is not None:
+            file.write(f"{text}\n".encode())
+    if problem is not None:
+        raise problem
 
 
 async def _erase(
-    tenant: str, user: str | None, config: Path | None, *, ask: bool, scrub: bool, write: Any
-) -> None:
+    tenant: str, user: str | None, config: Path | None, *, ask: bool, scrub: bool
+) -> tuple[dict[str, Any], ChatkeepError | None]:
+    """Erase, and return the receipt and what was not done."""
     settings = read_settings(config)
     from chatkeep.upkeep import erasing  # noqa: PLC0415 - loads the SDKs, which takes seconds
 
@@ -70,20 +78,16 @@ async def _erase(
             counts = await erasing.count_records(store, tenant, user)
             await asyncio.to_thread(_confirm, tenant, user, counts)
         erasure = await erasing.erase(store, storage, tenant, user)
-        scrubbing = await _scrub(store) if scrub else None
+        problem = await _scrub(store) if scrub else None
     receipt = erasing.receipt_of(
         erasure,
         version=__version__,
         backend=url.partition(":")[0].partition("+")[0],
-        scrubbed=scrub and scrubbing is None,
+        scrubbed=scrub and problem is None,
     )
-    text = json.dumps(receipt, indent=2, ensure_ascii=False)
-    click.echo(text)
-    write(text)
-    if scrubbing is not None:
-        raise scrubbing
     if not erasure.complete:
-        raise ChatkeepError("Something was written meanwhile, again and again; erase once more.")
+        problem = ChatkeepError("Something was written again and again meanwhile; erase once more.")
+    return receipt, problem
 
 
 async def _scrub(store: "Store") -> ChatkeepError | None:
@@ -101,31 +105,3 @@ def _confirm(tenant: str, user: str | None, counts: dict[str, int]) -> None:
     for table, count in counts.items():
         click.echo(f"  {count:>9,} {table}", err=True)
     click.confirm("Erase them?", abort=True, err=True)
-
-
-@contextmanager
-def _receipt_file(path: Path | None) -> Iterator[Any]:
-    """Yield what writes the receipt; that it can is found out before anything is erased."""
-    if path is None:
-        yield lambda _: None
-        return
-    if path.exists():
-        raise click.UsageError(f"{path} exists; a receipt is not written over another one.")
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be written ({error.strerror}).") from error
-    aside = Path(name)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-
-        def write(text: str) -> None:
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(handle)
-            aside.rename(path)
-
-        try:
-            yield write
-        finally:
-            with suppress(FileNotFoundError):
-                aside.unlink()

@@ -1,21 +1,27 @@
 """What the commands on stored data share: settings, store and files."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
+from chatkeep.context import Principal, RequestContext
 from chatkeep.errors import SettingsError
 from chatkeep.settings import Settings, load_settings
 from chatkeep.telemetry.logging import configure
 
 if TYPE_CHECKING:
+    from chatkeep.files.attachments import Attachments
     from chatkeep.ports import FileStorage, Store
 
 config_option = click.option("--config", type=click.Path(path_type=Path), help="A settings file.")
 tenant_option = click.option("--tenant", required=True, help="The tenant, as in its tokens.")
+user_option = click.option("--user", required=True, help="The user, as in their tokens.")
 
 
 def read_settings(config: Path | None) -> Settings:
@@ -32,6 +38,36 @@ def database_url(settings: Settings) -> str:
 
     secret = settings.database.url
     return secret.get_secret_value() if secret else default_url(settings.data_dir)
+
+
+def context_of(tenant: str, user: str) -> RequestContext:
+    """Return the context in which an operator acts for a user."""
+    return RequestContext(Principal(tenant, user, "operator"), request_id="")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file to write, which takes its place when the block ends well, and not before.
+
+    Raises:
+        click.UsageError: Something is there already, or nothing can be written there.
+    """
+    if path.exists():
+        raise click.UsageError(f"{path} exists; nothing is written over it.")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be written ({error.strerror}).") from error
+    aside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(handle)
+        aside.rename(path)
+    finally:
+        with suppress(FileNotFoundError):
+            aside.unlink()
 
 
 @asynccontextmanager
@@ -66,3 +102,13 @@ def file_storage(settings: Settings) -> "FileStorage":
     secret = settings.files.url
     url = secret.get_secret_value() if secret else None
     return open_storage(url, data_dir=settings.data_dir)
+
+
+def attachments_of(store: "Store", settings: Settings) -> "Attachments":
+    """Return the attachments of a store, with the limits of the settings and links of no use."""
+    from chatkeep.app import file_limits  # noqa: PLC0415
+    from chatkeep.files.attachments import Attachments  # noqa: PLC0415
+    from chatkeep.files.signing import LinkSigner  # noqa: PLC0415
+
+    signer = LinkSigner(secrets.token_bytes(32))
+    return Attachments(store, file_storage(settings), signer, file_limits(settings))
