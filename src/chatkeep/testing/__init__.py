@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FileStorageContract", "ScriptedProvider", "StoreContract"]
 
-_SUITES = ("store_contract", "store_pages", "store_tenancy", "store_values")
+_SUITES = (
+    "store_contract",
+    "store_finding",
+    "store_pages",
+    "store_sharing",
+    "store_tenancy",
+    "store_turns",
+    "store_values",
+)
 
 
 def __getattr__(name: str) -> object:

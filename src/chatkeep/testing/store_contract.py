@@ -20,16 +20,21 @@ from chatkit.store import NotFoundError as ChatKitNotFoundError
 
 from chatkeep.errors import ConflictError, NotFoundError
 from chatkeep.ports import Store
+from chatkeep.testing.store_finding import FindingContract
 from chatkeep.testing.store_pages import PagesContract, item_ids, thread_ids
 from chatkeep.testing.store_samples import asking, file, hidden, image, message, question, thread
+from chatkeep.testing.store_sharing import SharingContract
 from chatkeep.testing.store_tenancy import TenancyContract
+from chatkeep.testing.store_turns import TurnsContract
 from chatkeep.testing.store_values import ValuesContract
 
 ANN = asking()
 
 
 @pytest.mark.asyncio
-class StoreContract(ValuesContract, PagesContract, TenancyContract):
+class StoreContract(
+    ValuesContract, PagesContract, FindingContract, SharingContract, TurnsContract, TenancyContract
+):
     """What `chatkeep.ports.Store` promises."""
 
     async def test_missing_rows_are_not_found(self, store: Store) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, and_, delete, exists, select, update
+from sqlalchemy import Delete, Select, Update, and_, delete, exists, or_, select, update
 from sqlalchemy.sql.dml import Insert
 
 from chatkeep.stores.paging import Order
@@ -24,7 +24,7 @@ class Finding:
         of_thread = same(items, threads, thread_id="id")
         newest = (
             select(items.c.type + ":" + items.c.body)
-            .where(of_thread, items.c.type.in_(MESSAGES))
+            .where(of_thread, or_(*[items.c.type == kind for kind in MESSAGES]))
             .order_by(items.c.seq.desc())
             .limit(1)
             .scalar_subquery()

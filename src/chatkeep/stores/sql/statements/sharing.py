@@ -6,7 +6,7 @@ from sqlalchemy import Delete, Select, delete, select
 from sqlalchemy.sql.dml import Insert
 
 from chatkeep.stores.sql.schema import items, shares, threads
-from chatkeep.stores.sql.statements.common import ACROSS_USERS, Dialect, mine, of_mine, p, same
+from chatkeep.stores.sql.statements.common import ACROSS_USERS, Dialect, mine, of_mine, p
 
 
 class Sharing:
@@ -34,14 +34,18 @@ class Sharing:
             .where(shares.c.digest == p("digest"))
             .execution_options(**{ACROSS_USERS: True})
         )
+        # No join, after which PostgreSQL would sort what the index has in order.
+        shared, until = (
+            select(column).where(mine(shares, id="share")).scalar_subquery()
+            for column in (shares.c.thread_id, shares.c.until)
+        )
         self.shared_item_page: Select[Any] = (
             select(items.c.seq, items.c.type, items.c.body)
-            .join(shares, same(shares, items, thread_id="thread_id"))
             .where(
-                mine(shares, id="share"),
                 mine(items),
+                items.c.thread_id == shared,
                 items.c.hidden.is_(False),
-                items.c.seq <= shares.c.until,
+                items.c.seq <= until,
                 items.c.seq > p("start"),
             )
             .order_by(items.c.seq)
