@@ -49,6 +49,7 @@ from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
 from chatkeep.telemetry.logging import tame_libraries
 from chatkeep.turns.engine import TurnEngine
+from chatkeep.upkeep.retention import Ages, Retention
 
 INSTRUCTIONS = (
     "You are a helpful assistant. Answer in the language of the user, briefly and correctly; "
@@ -90,9 +91,11 @@ class Chatkeep:
         self.auth = open_authenticators(_auth_config(settings))
         self.storage = _open_storage(settings)
         self._sweeper = Sweeper(self.store, self.storage)
-        self._sweeping: asyncio.Task[None] | None = None
+        ages = Ages(settings.retention.days, settings.retention.tenants)
+        self._retention = Retention(self.store, self.storage, ages)
+        self._services: list[asyncio.Task[None]] = []
         signer = LinkSigner(load_key(settings.data_dir))
-        self.attachments = Attachments(self.store, self.storage, signer, _file_limits(settings))
+        self.attachments = Attachments(self.store, self.storage, signer, file_limits(settings))
         self.health = Health({"database": self.store.ping, "files": self.storage.ping})
         server = ChatkeepServer(
             self.store,
@@ -147,7 +150,10 @@ class Chatkeep:
                 set_tracing_disabled(True)
                 tame_libraries()
                 await self.store.open()
-                self._sweeping = asyncio.create_task(self._sweeper.run(), name="sweeper")
+                self._services = [
+                    asyncio.create_task(self._sweeper.run(), name="sweeper"),
+                    asyncio.create_task(self._retention.run(), name="retention"),
+                ]
                 self._opened = True
 
     async def drain(self) -> None:
@@ -158,9 +164,10 @@ class Chatkeep:
     async def aclose(self) -> None:
         """Stop what runs and close every connection. Idempotent."""
         await self.drain()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait([self._sweeping])
+        for service in self._services:
+            service.cancel()
+        if self._services:
+            await asyncio.wait(self._services)
         await self.auth.aclose()
         await self.catalog.aclose()
         await self.store.aclose()
@@ -172,7 +179,8 @@ def _open_storage(settings: Settings) -> FileStorage:
     return open_storage(url.get_secret_value() if url else None, data_dir=settings.data_dir)
 
 
-def _file_limits(settings: Settings) -> FileLimits:
+def file_limits(settings: Settings) -> FileLimits:
+    """Return what the settings say of uploads."""
     files = settings.files
     return FileLimits(
         max_bytes=files.max_bytes,

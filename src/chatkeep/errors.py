@@ -13,6 +13,7 @@
     ├── LinkError                a signed link is expired or not ours
     ├── TooLargeError            more bytes than allowed
     ├── FileTypeError            a type of file that is not taken, or not what it claims to be
+    ├── CopyError                what was copied is not equal to its source, or must not be written
     ├── StoreUnavailableError    the database is gone or too slow
     ├── StorageUnavailableError  the file storage is gone, full or too slow
     ├── ShuttingDownError        no new work is taken
@@ -79,6 +80,10 @@ class LeaseLostError(ConflictError):
 
 class KeyReusedError(ChatkeepError):
     """This idempotency key was used with another request. Use a new one."""
+
+
+class CopyError(ChatkeepError):
+    """The copy is not equal to its source."""
 
 
 class StoreUnavailableError(ChatkeepError):

@@ -57,6 +57,19 @@ def _comma_list(value: Any) -> Any:
     return value
 
 
+def _comma_pairs(value: Any) -> Any:
+    """Read `a=1, b=2` as a table; a table stays one."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.rpartition("=") for part in _comma_list(value)]
+    if not all(name.strip() and separator for name, separator, _ in pairs):
+        raise ValueError("an entry is not name=number")
+    names = [name.strip() for name, _, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError("a name comes twice")
+    return dict(zip(names, (number.strip() for _, _, number in pairs), strict=True))
+
+
 def _url(value: str) -> str:
     """Refuse what no request can be sent to; such a URL else fails somewhere deep inside."""
     try:
@@ -121,6 +134,7 @@ Types = Annotated[
 ]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
 Seconds = Annotated[float, Field(gt=0)]
+Days = Annotated[int, Field(le=36_500)]
 
 
 class _Section(BaseModel):
@@ -270,6 +284,17 @@ class Files(_Section):
     )
 
 
+class Retention(_Section):
+    """How long conversations are kept."""
+
+    days: Annotated[Days, Field(ge=1)] | None = Field(
+        None, description="days without a message after which a conversation is deleted"
+    )
+    tenants: Annotated[
+        dict[Identifier, Annotated[Days, Field(ge=0)]], BeforeValidator(_comma_pairs)
+    ] = Field({}, description="other days for tenants, as acme=30,umbrella=0 (0: for ever)")
+
+
 class Shutdown(_Section):
     """How to stop."""
 
@@ -294,6 +319,7 @@ class Settings(_Section):
     auth: Auth = Auth()
     models: Models = Models()
     files: Files = Files()
+    retention: Retention = Retention()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

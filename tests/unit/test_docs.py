@@ -76,7 +76,7 @@ def _written(value: object) -> str:
     match value:
         case None:
             return "not set"
-        case ():
+        case () | {} if not value:
             return "none"
         case tuple():
             return f"`{', '.join(map(str, value))}`"

@@ -96,6 +96,7 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "models.tour": "false",
         "models.context_tokens": "2048",
         "models.titles": "words",
+        "retention.tenants": "acme=30",
         "log.format": "json",
         "log.level": "debug",
     }
@@ -128,6 +129,32 @@ def test_a_comma_list_is_a_list(load: Load) -> None:
     assert load(CORS_ORIGINS=" https://a.example, ,http://b:8080,").server.cors_origins == expected
     toml = "server.cors_origins = ['https://a.example', 'http://b:8080']"
     assert load(toml).server.cors_origins == expected
+
+
+def test_a_table_by_commas(load: Load) -> None:
+    """Numbers for names, of which one may have a sign of equality; a TOML table is the same."""
+    expected = {"acme": 30, "a=b c": 0}
+    value = " acme = 30, ,a=b c=0,"
+    assert load(CHATKEEP_RETENTION_TENANTS=value).retention.tenants == expected
+    toml = "[retention]\ndays = 7\n[retention.tenants]\nacme = 30\n'a=b c' = 0"
+    assert load(toml).retention.tenants == expected
+    assert load(toml).retention.days == 7
+
+
+@pytest.mark.parametrize(
+    "value", ["acme", "=3", "acme=", "acme=-1", "acme=x", "a=1,a=2", "a=36501"]
+)
+def test_what_is_no_table_is_refused(load: Load, value: str) -> None:
+    """A misspelt entry stops the start: it would keep for ever, or delete too early."""
+    assert refused(load, CHATKEEP_RETENTION_TENANTS=value).startswith(
+        "retention.tenants (environment variable CHATKEEP_RETENTION_TENANTS)"
+    )
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "1.5"])
+def test_days_are_a_number(load: Load, value: str) -> None:
+    """Zero days would delete everything at once."""
+    assert refused(load, CHATKEEP_RETENTION_DAYS=value).startswith("retention.days")
 
 
 def test_an_origin_is_written_as_browsers_send_it(load: Load) -> None:

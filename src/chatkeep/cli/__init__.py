@@ -5,6 +5,11 @@ import sys
 import click
 
 from chatkeep.cli.check import check
+from chatkeep.cli.copy import copy
+from chatkeep.cli.erase import erase
+from chatkeep.cli.export import export
+from chatkeep.cli.hold import hold
+from chatkeep.cli.importing import import_file
 from chatkeep.cli.migrate import migrate
 from chatkeep.cli.model import model
 from chatkeep.cli.serve import serve
@@ -17,7 +22,7 @@ def cli() -> None:
     """Chatkeep: a self-hosted ChatKit server."""
 
 
-for command in (serve, check, migrate, model):
+for command in (serve, check, migrate, model, copy, erase, hold, export, import_file):
     cli.add_command(command)
 
 

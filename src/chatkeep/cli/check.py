@@ -38,6 +38,8 @@ def _shown(value: object) -> str:
         return "********"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "(none)"
+    if isinstance(value, dict):
+        return _shown(tuple(f"{name}={entry}" for name, entry in value.items()))
     # A URL may have a password in it.
     return "(not set)" if value is None else re.sub(r"//[^/@]*@", "//********@", str(value))
 

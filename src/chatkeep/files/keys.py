@@ -23,6 +23,11 @@ class Place(NamedTuple):
     attachment_id: str
 
 
+def tenant_prefix(tenant: str) -> str:
+    """Return the prefix of all files of a tenant."""
+    return _encode(tenant)
+
+
 def is_attachment_id(text: str) -> bool:
     """Whether this can be the id of an attachment of ours, and so a part of a key."""
     return re.fullmatch(_ID, text) is not None
@@ -30,7 +35,7 @@ def is_attachment_id(text: str) -> bool:
 
 def owner_prefix(tenant: str, user: str) -> str:
     """Return the prefix of all files of a user."""
-    return f"{_encode(tenant)}/{_encode(user)}"
+    return f"{tenant_prefix(tenant)}/{_encode(user)}"
 
 
 def attachment_prefix(place: Place) -> str:

@@ -25,6 +25,19 @@ TABLES = (
 )
 """The logical tables, each behind those that it refers to."""
 
+KEYS = {
+    "owners": ("tenant", "owner"),
+    "threads": ("tenant", "owner", "id"),
+    "items": ("tenant", "owner", "thread_id", "id"),
+    "attachments": ("tenant", "owner", "id"),
+    "feedback": ("tenant", "owner", "thread_id", "item_id"),
+    "shares": ("tenant", "owner", "id"),
+    "holds": ("tenant", "owner"),
+    "turns": ("tenant", "owner", "id"),
+    "turn_events": ("tenant", "owner", "turn_id", "first"),
+}
+"""The fields that tell a table's records apart, in the order in which they sort."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expired:
@@ -55,7 +68,8 @@ class Upkeep(ABC):
 
         The fields are those of the tables in `chatkeep.stores.sql.schema`, whatever the backend:
         texts, whole numbers, truth values. What can be made from them, such as the entries for
-        searching, is not among them. An unknown table: `ValueError`.
+        searching, is not among them. Of `after` only the fields of the key (`KEYS`) count; a
+        record with it need not exist. An unknown table: `ValueError`.
         """
 
     @abstractmethod

@@ -63,7 +63,6 @@ _SCRUB = (
     # Deleted words stay in the index until its parts are merged.
     "INSERT INTO texts_index(texts_index) VALUES ('optimize')",
     "VACUUM",
-    "PRAGMA wal_checkpoint(TRUNCATE)",
 )
 
 Role = Literal["read", "write", "migrate", "scrub"]
@@ -149,14 +148,21 @@ class SqliteDatabase(Database):
         """Merge the words' index, rewrite the file without gaps, and empty the WAL."""
         engine = self._engine("scrub")
         try:
-            await self._explaining(lambda: self._scrub(engine))
+            busy = await self._explaining(lambda: self._scrub(engine))
         finally:
             await engine.dispose()
+        if busy:
+            raise StoreUnavailableError(
+                f"The log of {self._path} could not be emptied: somebody reads it. Try again."
+            )
 
-    async def _scrub(self, engine: AsyncEngine) -> None:
+    async def _scrub(self, engine: AsyncEngine) -> bool:
+        """Do it, and say whether somebody kept the log from being emptied."""
         async with engine.connect() as connection:
             for statement in _SCRUB:
                 await connection.exec_driver_sql(statement)
+            emptied = await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            return bool(emptied.one()[0])
 
     async def _migrate(self, writer: AsyncEngine) -> None:
         if not await migrate.pending(writer):

@@ -1,0 +1,1 @@
+"""What keeps a store in order across all users: retention, erasure, copying."""
