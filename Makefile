@@ -2,26 +2,31 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test check fmt bench docs web lock wheel clean
+.PHONY: help serve test test-web test-style check fmt bench bench-stores docs web lock wheel clean
 
 PY := .venv/bin/python
 STAMPS := .tools/stamps
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/.test-dist/*')
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(STAMPS)/python $(STAMPS)/web ## Start the server on http://127.0.0.1:8000
 	@exec .venv/bin/chatkeep serve
 
 test: $(STAMPS)/python $(STAMPS)/web $(STAMPS)/servers ## Run every check and test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-web test-style
+	@$(PY) -m pytest --numprocesses=2 --dist=loadfile $(PYTEST)
+
+test-web:
 	@scripts/with-node npm --prefix web run --silent check
 	@scripts/with-node npm --prefix web run --silent test
+
+test-style:
 	@$(PY) -m ruff format --check --quiet src tests bench
 	@$(PY) -m ruff check --quiet src tests bench
 	@$(PY) -m mypy --no-error-summary
 	@.venv/bin/lint-imports > .tools/imports.log 2>&1 || { cat .tools/imports.log; exit 1; }
-	@$(PY) -m pytest --numprocesses=2 --dist=loadfile $(PYTEST)
 
 check: $(STAMPS)/python ## Print the settings and probe every dependency
 	@.venv/bin/chatkeep check
@@ -33,6 +38,9 @@ fmt: $(STAMPS)/python $(STAMPS)/node ## Format and fix what can be fixed
 
 bench: $(STAMPS)/python ## Measure what a turn and a token cost
 	@$(PY) bench/run.py
+
+bench-stores: $(STAMPS)/python ## Measure what long threads and long lists cost
+	@$(PY) bench/stores.py
 
 docs: $(STAMPS)/python ## Check the documentation's links and examples
 	@$(PY) -m pytest -q tests/unit/test_docs.py

@@ -16,6 +16,7 @@ from chatkeep.stores.sql import postgres as backend
 from chatkeep.testing.store_pages import item_ids
 from chatkeep.testing.store_samples import asking, message, thread
 from support.postgres import PostgresServer, postgres_binaries
+from support.waiting import PATIENCE
 
 ANN = asking()
 WRITERS = 8
@@ -54,7 +55,7 @@ class Pair:
     async def synchronous(self) -> None:
         """Return when commits wait for the replica."""
         connection = await self.primary.connect()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not await connection.fetchval(
                 "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
             ):
@@ -109,7 +110,7 @@ class Load:
     async def each_writes(self, number: int) -> None:
         """Return when every writer has saved this many more."""
         wanted = [len(own) + number for own in self.kept]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while any(len(own) < want for own, want in zip(self.kept, wanted, strict=True)):
                 await asyncio.sleep(0.02)
 
@@ -126,7 +127,6 @@ class Load:
         await asyncio.wait(self._tasks)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("loss", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "silent"])
 async def test_a_promoted_replica_has_every_acknowledged_write(
     pair: Pair, store: Store, loss: signal.Signals

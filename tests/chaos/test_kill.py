@@ -18,6 +18,7 @@ from chatkeep.testing.provider import ScriptedProvider
 from support.ledger import Ledger, Writer
 from support.postgres import PostgresServer
 from support.process import ServerProcess
+from support.waiting import PATIENCE
 
 USERS = 5
 WRITERS = 20
@@ -32,7 +33,6 @@ def seed() -> int:
     return int(os.environ.get("CHAOS_SEED", random.randrange(2**32)))
 
 
-@pytest.mark.timeout(400)
 async def test_a_killed_server_keeps_what_it_acknowledged_in_sqlite(
     provider: ScriptedProvider, tmp_path: Path, seed: int
 ) -> None:
@@ -48,7 +48,6 @@ async def test_a_killed_server_keeps_what_it_acknowledged_in_sqlite(
     assert await rows("PRAGMA foreign_key_check") == []
 
 
-@pytest.mark.timeout(400)
 async def test_a_killed_server_keeps_what_it_acknowledged_in_postgres(
     provider: ScriptedProvider,
     postgres: PostgresServer,
@@ -117,7 +116,7 @@ async def killed_while_writing(
 ) -> None:
     """Kill the server somewhere in the middle; counted in writes, so on any machine."""
     writing = [asyncio.create_task(writer.write()) for writer in writers]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await ledger.more(chance.randint(20, 120))
     await asyncio.sleep(chance.uniform(0, 0.05))
     assert await server.end(signal.SIGKILL) == -signal.SIGKILL

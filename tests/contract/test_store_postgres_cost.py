@@ -172,6 +172,22 @@ async def test_no_statement_of_the_upkeep_reads_all_items(
     assert "Seq Scan on feedback" not in plan, plan
 
 
+async def test_one_long_thread_among_empty_ones_does_not_mislead_the_planner(
+    postgres: PostgresServer, own_database: str
+) -> None:
+    """Where nearly every item is in one thread, those of the others are still looked up."""
+    await postgres.execute(
+        OTHERS.replace("ITEMS", "0"),
+        "INSERT INTO items SELECT 'acme', 'u7', 't7', n::text, n, 'user_message', false, '{}' "
+        "FROM generate_series(1, 20000) n",
+        "ANALYZE",
+        database=own_database,
+    )
+    for name, statement in statements():
+        plan = await planned(postgres, own_database, name, statement, "force_generic_plan")
+        assert "Seq Scan on items" not in plan, plan
+
+
 async def planned(
     postgres: PostgresServer, database: str, name: str, statement: ClauseElement, plans: str
 ) -> str:

@@ -21,7 +21,7 @@ _CHROMIUM = next(
     ),
     None,
 )
-_PATIENCE = 60_000  # milliseconds; two shared cores take their time, and so does only a failure
+_PATIENCE = 120_000  # milliseconds; only a failure takes that long
 expect.set_options(timeout=_PATIENCE)
 _FLAGS = [
     "--no-sandbox",

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from chatkeep import Chatkeep, load_settings
 from chatkeep.context import Principal, RequestContext
+from chatkeep.files.attachments import Attachments
 from chatkeep.files.keys import read_key
 from chatkeep.files.sweeping import Sweeper
 from chatkeep.models.scripted import Fail, Text
@@ -484,3 +485,50 @@ async def test_mounted_and_public_urls(tmp_path: Path) -> None:
         url = attachment["upload_descriptor"]["url"]
         assert url.startswith(f"{expected}/files/{attachment['id']}?token=")
         await app.aclose()
+
+
+async def test_two_instances_complete_one_upload(client: ChatKitClient, server: LiveServer) -> None:
+    """Both have the bytes when they look at the record; exactly one wins, and its bytes stay."""
+    attachment = await create(client)
+    token = attachment["upload_descriptor"]["url"].partition("token=")[2]
+    one = server.chatkeep.attachments
+    two = Attachments(one._store, one._storage, one._signer, one.limits)
+    both = asyncio.Barrier(2)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield PNG
+        await both.wait()
+
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(
+            *(each.receive(attachment["id"], token, content()) for each in (one, two)),
+            return_exceptions=True,
+        )
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ConflictError", "NoneType"]
+    assert len(kept(server)) == 1
+    answer = await client.say("look", attachments=[attachment["id"]])
+    (sent,) = answer.of("thread.item.done")[0]["item"]["attachments"]
+    assert (await get(sent["preview_url"])).content == PNG
+
+
+async def test_a_file_goes_to_one_thread(client: ChatKitClient) -> None:
+    """Two messages at once name the same file: one conversation gets it."""
+    attachment = await upload(client)
+    threads = [(await client.say("hello")).thread_id for _ in range(2)]
+
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(
+            *(client.say("look", each, attachments=[attachment["id"]]) for each in threads),
+            return_exceptions=True,
+        )
+
+    shown = [
+        each
+        for each in threads
+        for item in await client.items(each)
+        if item["type"] == "user_message" and item["attachments"]
+    ]
+    assert len(shown) == 1
+    refused = [each for each in outcomes if isinstance(each, ProblemResponse)]
+    assert [each.status for each in refused] == [409]

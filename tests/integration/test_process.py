@@ -64,6 +64,8 @@ async def test_sigterm_lets_the_stream_end_with_an_event(
     async with ChatKitClient(process.url) as client:
         stream = client.stream("threads.create", input=user_input("long"))
         events = [await anext(stream)]
+        while events[-1]["type"] != "thread.item.updated":
+            events.append(await anext(stream))
         ending = asyncio.create_task(process.end(signal.SIGTERM))
         events += [event async for event in stream]
         cookies = client.http.cookies

@@ -7,7 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from support.ports import reserve_port
 from support.postgres import PostgresServer, as_nobody, not_here
+from support.waiting import PATIENCE
 
 SESSIONS = 3
 """Fewer than any test has connections: they have to be shared."""
@@ -35,8 +37,7 @@ class PgBouncer:
         program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
         if program is None:
             not_here("no PgBouncer: install it (Debian: apt-get install pgbouncer)")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = reserve_port()
         self._behind = server
         self._home = Path(tempfile.mkdtemp(prefix="chatkeep-pgbouncer-"))
         self._home.chmod(0o755)  # for the user it runs as
@@ -51,7 +52,7 @@ class PgBouncer:
         self._wait()
 
     def _wait(self) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while True:
             assert self._process.poll() is None, "PgBouncer ended"
             try:

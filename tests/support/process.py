@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,24 @@ class ServerProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
-        assert self._process.stdout
-        async with asyncio.timeout(PATIENCE):
-            async for line in self._process.stdout:
-                if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
-                    self.url = f"http://127.0.0.1:{found.group(1).decode()}/"
-                if b"Stop" in line:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * PATIENCE):
+                if await self._listening():
                     return
+        await self.kill()
         said = (self._directory / "server.log").read_text()
         pytest.fail(f"the server did not start:\n{said}")
+
+    async def _listening(self) -> bool:
+        """Read what it prints until it listens; false when it ends instead."""
+        assert self._process
+        assert self._process.stdout
+        async for line in self._process.stdout:
+            if found := re.search(rb"http://127\.0\.0\.1:(\d+)", line):
+                self.url = f"http://127.0.0.1:{found.group(1).decode()}/"
+            if b"Stop" in line:
+                return True
+        return False
 
     async def kill(self) -> None:
         """Take the process away without a word."""

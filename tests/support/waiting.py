@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds. Only a test that fails takes that long."""
 
 

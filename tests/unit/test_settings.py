@@ -85,6 +85,7 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "server.port": "1",
         "server.cors_origins": "https://a",
         "server.max_body_bytes": "2048",
+        "server.max_import_bytes": "2048",
         "auth.mode": "anonymous,jwt",
         "auth.jwks_url": "https://other/keys",
         "auth.algorithms": "ES256",

@@ -12,6 +12,9 @@ from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 from chatkeep.errors import ModelError
 from chatkeep.models.catalog import ModelEntry
 
+MAX_TITLE = 200
+"""Characters of a thread's title, at most."""
+
 _MAX_WORDS = 6
 _MAX_CHARS = 60
 _MAX_QUESTION_CHARS = 2_000

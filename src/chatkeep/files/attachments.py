@@ -181,8 +181,12 @@ class Attachments(AttachmentStore[RequestContext]):
         else:
             raise ConflictError("There is an attachment with this id already.")
         attachment = await self._create(input, context, attachment_id)
-        await self._keep(attachment, _once(content), context)
-        await self._store.bind_attachment(attachment_id, thread_id, context)
+        try:
+            await self._keep(attachment, _once(content), context)
+            await self._store.bind_attachment(attachment_id, thread_id, context)
+        except ChatkeepError:
+            await self._store.delete_attachment(attachment_id, context)
+            raise
 
     async def receive(self, attachment_id: str, token: str, content: AsyncIterator[bytes]) -> None:
         """Store the bytes that a link was made for; once.

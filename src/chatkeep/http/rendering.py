@@ -11,11 +11,20 @@ MAX_MARKDOWN = 20_000
 """Characters; a longer text is shown as it is, as some are slow to read as Markdown."""
 
 
+MAX_BARS = 2_000
+"""Of tables, whose short rows are filled up: a few characters make very much HTML."""
+
+
 def to_html(text: str) -> Markup:
     """Return Markdown as HTML: no HTML of its own, no images, no links but to web and mail."""
-    if len(text) > MAX_MARKDOWN:
-        return Markup('<p class="plain">{}</p>').format(text)
+    if len(text) > MAX_MARKDOWN or text.count("|") > MAX_BARS:
+        return as_it_is(text)
     return Markup(_MARKDOWN.render(text))  # noqa: S704 - html is off: everything is escaped
+
+
+def as_it_is(text: str) -> Markup:
+    """Return a text as HTML that shows its characters."""
+    return Markup('<p class="plain">{}</p>').format(text)
 
 
 def _open_link(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
@@ -21,7 +22,7 @@ from chatkeep.errors import NotFoundError
 from chatkeep.files.sharing import SharedFiles
 from chatkeep.http.asking import limit_of
 from chatkeep.http.files import send, token_of
-from chatkeep.http.rendering import to_html
+from chatkeep.http.rendering import as_it_is, to_html
 from chatkeep.http.routes import base_url
 from chatkeep.http.shares import digest_of
 from chatkeep.mime import RASTER
@@ -31,6 +32,8 @@ from chatkeep.transfer.passages import Passage, passage_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ROWS = 50  # of a page of HTML
+_MARKDOWN = 200_000  # characters of a page that are read as Markdown
+_AT_ONCE = 2  # pages that are rendered, of this process: strangers ask for them
 _HEADERS = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 
 
@@ -43,6 +46,16 @@ class _Shared:
     items: Page[ThreadItem]
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What the template shows of an item."""
+
+    passage: Passage
+    html: Markup
+    notes: Sequence[Markup]
+    images: Mapping[str, str]
+
+
 class SharePage:
     """Answers whoever knows the secret of a share; nobody is asked who they are."""
 
@@ -50,6 +63,7 @@ class SharePage:
         self._store = store
         self._files = files
         self._public_url = public_url
+        self._rendering = asyncio.Semaphore(_AT_ONCE)
         environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             autoescape=select_autoescape(default=True),
@@ -83,7 +97,8 @@ class SharePage:
             html = self._template.render(gone=True)
             return HTMLResponse(html, HTTPStatus.NOT_FOUND, headers=self._headers)
         # In a thread: what is long to render must not hold up others.
-        entries = await asyncio.to_thread(self._entries, request, shared)
+        async with self._rendering:
+            entries = await asyncio.to_thread(self._entries, request, shared)
         html = self._template.render(
             title=shared.thread.title or "Conversation",
             shared_on=moment(shared.share.created_at),
@@ -125,17 +140,22 @@ class SharePage:
         after = request.query_params.get("after")
         return _Shared(share, thread, await self._store.load_shared_items(share, after, limit))
 
-    def _entries(self, request: Request, shared: _Shared) -> list["_Entry"]:
+    def _entries(self, request: Request, shared: _Shared) -> list[_Entry]:
         root = request.scope.get("root_path", "").rstrip("/")
-        entries = []
+        entries: list[_Entry] = []
+        room = _MARKDOWN
         for item in shared.items.data:
-            if passage := passage_of(item):
-                images = {
-                    file.id: self._link(request, shared.share, file.id, root)
-                    for file in passage.attachments
-                    if file.mime_type in RASTER
-                }
-                entries.append(_Entry(passage, images))
+            if (passage := passage_of(item)) is None:
+                continue
+            text = passage.text if passage.speaker == "assistant" else ""
+            room -= len(text)
+            images = {
+                file.id: self._link(request, shared.share, file.id, root)
+                for file in passage.attachments
+                if file.mime_type in RASTER
+            }
+            html = to_html(text) if room >= 0 else as_it_is(text)
+            entries.append(_Entry(passage, html, [to_html(n) for n in passage.notes], images))
         return entries
 
     def _presented(self, item: ThreadItem, request: Request, share: Share, base: str) -> ThreadItem:
@@ -153,18 +173,3 @@ class SharePage:
         secret = request.path_params["secret"]
         token = self._files.token(share, attachment_id)
         return f"{base}/share/{secret}/files/{attachment_id}?token={token}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What the template shows of an item."""
-
-    passage: Passage
-    images: dict[str, str]
-    html: Markup = field(init=False)
-    notes: list[Markup] = field(init=False)
-
-    def __post_init__(self) -> None:
-        text = self.passage.text if self.passage.speaker == "assistant" else ""
-        object.__setattr__(self, "html", to_html(text))
-        object.__setattr__(self, "notes", [to_html(note) for note in self.passage.notes])

@@ -5,18 +5,20 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
+from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from chatkeep.errors import InvalidRequestError
+from chatkeep.context import Principal, RequestContext
+from chatkeep.errors import ConflictError, InvalidRequestError
 from chatkeep.files.attachments import Attachments
 from chatkeep.http.asking import Asked, Asking
 from chatkeep.http.bodies import check_json, disposition, stream_body
 from chatkeep.ports import Store
 from chatkeep.transfer.export import Format, export_thread, export_user
-from chatkeep.transfer.restore import import_threads
+from chatkeep.transfer.restore import ImportReport, import_threads
 
 _IN_MEMORY = 1_048_576  # bytes of an upload; more of it waits in a temporary file
 _AT_ONCE = 2  # imports of this process: each has up to one file in memory
@@ -34,6 +36,7 @@ class TransferEndpoint:
     attachments: Attachments
     asking: Asking
     max_import_bytes: int
+    _importing: set[Principal] = field(default_factory=set)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     def routes(self) -> list[Route]:
@@ -71,9 +74,20 @@ class TransferEndpoint:
         with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
             async for chunk in stream_body(request, self.max_import_bytes):
                 await asyncio.to_thread(file.write, chunk)
-            async with self._turns:
-                report = await import_threads(self.store, self.attachments, file, asked.context)
+            report = await self._import(file, asked.context)
         return asked.json({"imported": report.imported, "skipped": report.skipped})
+
+    async def _import(self, file: IO[bytes], context: RequestContext) -> ImportReport:
+        """Import when it is this one's turn; of a user, one at a time."""
+        principal = context.principal
+        if principal in self._importing:
+            raise ConflictError("Another import of yours is running.")
+        self._importing.add(principal)
+        try:
+            async with self._turns:
+                return await import_threads(self.store, self.attachments, file, context)
+        finally:
+            self._importing.discard(principal)
 
 
 async def _download(

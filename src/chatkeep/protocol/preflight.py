@@ -25,6 +25,7 @@ from chatkit.types import (
     is_streaming_req,
 )
 
+from chatkeep.agent.title import MAX_TITLE
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
 from chatkeep.files.attachments import Attachments
@@ -34,9 +35,6 @@ from chatkeep.protocol.wire import thread_id_of
 
 MAX_PAGE = 100
 """Rows of a page, at most; a larger `limit` gets this many."""
-
-MAX_TITLE = 200
-"""Characters of a thread's title, at most."""
 
 _NOT_OFFERED = {
     "input.transcribe": "This server does not transcribe speech.",

@@ -1,9 +1,11 @@
 """A ChatKit client for tests: what the front end does, without a browser."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
+from weakref import WeakSet
 
 import httpx2
 
@@ -88,13 +90,17 @@ class ChatKitClient:
         self.http = httpx2.AsyncClient(
             base_url=base_url, transport=transport, timeout=60, trust_env=False
         )
+        self._streams: WeakSet[AsyncGenerator[Event]] = WeakSet()
 
     async def __aenter__(self) -> Self:
         """Return the client."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connections."""
+        """Close the streams that were not read to their end, and the connections."""
+        for events in list(self._streams):
+            with suppress(RuntimeError):  # somebody reads it right now, and will close it
+                await events.aclose()
         await self.http.aclose()
 
     async def call(self, type: str, **params: Any) -> Any:
@@ -108,13 +114,17 @@ class ChatKitClient:
             raise ProblemResponse(response)
         return response.json()
 
-    async def stream(self, type: str, **params: Any) -> AsyncIterator[Event]:
-        """Yield the events of a streaming request; leaving the loop closes the connection.
+    def stream(self, type: str, **params: Any) -> AsyncGenerator[Event]:
+        """Yield the events of a streaming request; closing them closes the connection.
 
         Raises:
             ProblemResponse: The server refused it.
         """
-        body = {"type": type, "params": params}
+        events = self._stream({"type": type, "params": params})
+        self._streams.add(events)
+        return events
+
+    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Event]:
         async with self.http.stream("POST", "/chatkit", json=body) as response:
             if response.status_code != httpx2.codes.OK:
                 await response.aread()

@@ -21,12 +21,11 @@ from chatkit.types import (
 from chatkit.widgets import DynamicWidgetRoot
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from chatkeep.agent.title import MAX_TITLE
 from chatkeep.errors import ChatkeepError, InvalidRequestError, TooLargeError
 from chatkeep.files.attachments import Attachments, new_attachment
 from chatkeep.files.keys import is_attachment_id
 from chatkeep.transfer.reading import Part
-
-MAX_TITLE = 200
 
 _THREAD = TypeAdapter(ThreadMetadata)
 _WIDGET = TypeAdapter(DynamicWidgetRoot)
@@ -87,7 +86,7 @@ class ThreadCheck:
         self.items.add(item.id)
         item.created_at = _moment(item.created_at, part.path)
         if isinstance(item, UserMessageItem):
-            item.attachments = [_named(each, part.path) for each in item.attachments]
+            item.attachments = [_named(each, item, part.path) for each in item.attachments]
             self.named.update(each.id for each in item.attachments)
         return _storable(item, part.path)
 
@@ -145,11 +144,12 @@ def _parse[T](adapter: TypeAdapter[T], part: Part) -> T:
         _refuse(part.path, "is nested too deeply")
 
 
-def _named(attachment: Attachment, path: str) -> Attachment:
+def _named(attachment: Attachment, item: ThreadItem, path: str) -> Attachment:
     """Return the attachment of a message as it is stored, whatever links it came with."""
     if not is_attachment_id(attachment.id):
         _refuse(f"{path}.attachments", "this is no id of an attachment")
-    return new_attachment(attachment.id, attachment.name, attachment.mime_type)
+    fresh = new_attachment(attachment.id, attachment.name, attachment.mime_type)
+    return fresh.model_copy(update={"thread_id": item.thread_id})
 
 
 def _check_id(id: str, path: str) -> None:

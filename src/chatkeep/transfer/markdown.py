@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from chatkit.types import ThreadItem, ThreadMetadata
 
+from chatkeep.agent.title import MAX_TITLE
 from chatkeep.transfer.passages import Passage, Speaker, passage_of, plain
 
 _NAMES: dict[Speaker, str] = {"user": "You", "assistant": "Assistant"}
-_MAX_TITLE = 200
 
 
 async def thread_markdown(
@@ -20,7 +20,7 @@ async def thread_markdown(
         thread: The thread.
         pages: Its items, oldest first.
     """
-    title = plain(thread.title or "Conversation", _MAX_TITLE)
+    title = plain(thread.title or "Conversation", MAX_TITLE)
     yield f"# {title}\n\n{moment(thread.created_at)}\n"
     speaker: Speaker | None = None
     async for page in pages:

@@ -19,6 +19,8 @@ MAX_ITEMS = 100_000
 _MAX_VALUES = 100_000  # of one part
 _MAX_DEPTH = 64
 _CHUNK = 65_536
+_MAX_CHUNK = 2_097_152
+_LONGEST = 4_194_304  # bytes of one string that is no file
 
 _ORDER = ("thread", "archived", "items", "feedback", "attachments")
 
@@ -41,14 +43,44 @@ class Part:
     value: Any = None
 
 
-def read_parts(document: IO[bytes]) -> Iterator[Part]:
+class _Bounded:
+    """A file of which nothing that is one value may be too long for memory."""
+
+    def __init__(self, file: IO[bytes], longest: int) -> None:
+        self._file = file
+        self._longest = longest
+        self._pending = 0  # bytes of a value that is not whole yet
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes: more and more of a long value.
+
+        With each piece, the parser looks again at all that it has of the value.
+        """
+        data = self._file.read(min(max(size, self._pending), _MAX_CHUNK) if size else 0)
+        self._pending += len(data)
+        if self._pending > self._longest:
+            _refuse("body", "has a value that is too long")
+        return data
+
+    def events(self) -> _Events:
+        """Yield what the bytes say."""
+        for event in ijson.basic_parse(self, buf_size=_CHUNK, use_float=True):
+            self._pending = 0
+            yield event
+
+
+def read_parts(document: IO[bytes], max_file: int) -> Iterator[Part]:
     """Yield the parts of a document: those of a thread in their order, then its end.
+
+    Args:
+        document: An open file.
+        max_file: Bytes of an attachment, at most.
 
     Raises:
         InvalidRequestError: It is no such document; the message names the place.
     """
     try:
-        yield from _document(ijson.basic_parse(document, buf_size=_CHUNK, use_float=True))
+        yield from _document(_Bounded(document, max_file * 4 // 3 + _LONGEST).events())
     except (ijson.JSONError, ValueError, OverflowError) as error:
         raise InvalidRequestError("This is not a JSON document that can be read.") from error
 

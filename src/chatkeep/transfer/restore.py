@@ -66,7 +66,7 @@ async def import_threads(
     total = 0
     ids: set[str] = set()
     check = ThreadCheck(attachments)
-    async for part in _parts(document):
+    async for part in _parts(document, attachments):
         if part.kind == "end":
             check = ThreadCheck(attachments)
             continue
@@ -91,6 +91,8 @@ class _Restoring:
         self._context = context
         self._open: str | None = None
         """The thread that is being stored."""
+        self._files: list[str] = []
+        """Its files."""
 
     async def run(self, document: IO[bytes]) -> ImportReport:
         """Store what is not there yet."""
@@ -98,13 +100,13 @@ class _Restoring:
         archived = False
         check = ThreadCheck(self._attachments)
         try:
-            async for part in _parts(document):
+            async for part in _parts(document, self._attachments):
                 if part.kind == "thread":
                     thread = check.read_thread(part)
                     if await self._exists(thread.id):
                         skipped.append(thread.id)
                     else:
-                        self._open, archived = thread.id, False
+                        self._open, self._files, archived = thread.id, [], False
                         await self._store.save_thread(thread, self._context)
                 elif part.kind == "end":
                     if self._open:
@@ -120,6 +122,7 @@ class _Restoring:
             if self._open:
                 with suppress(ChatkeepError):
                     await self._store.delete_thread(self._open, self._context)
+                    await self._attachments.discard(self._files, self._context)
             raise
         return ImportReport(imported, skipped)
 
@@ -139,6 +142,7 @@ class _Restoring:
                 await self._attachments.restore(
                     value.id, value.declared, value.content, thread_id, self._context
                 )
+                self._files.append(value.id)
             case ThreadItemBase():
                 await self._store.add_thread_item(thread_id, value, self._context)
             case _:
@@ -151,10 +155,10 @@ class _Restoring:
             await self._store.archive_thread(thread_id, True, self._context)
 
 
-async def _parts(document: IO[bytes]) -> AsyncIterator[Part]:
+async def _parts(document: IO[bytes], attachments: Attachments) -> AsyncIterator[Part]:
     """Yield the parts; what reading takes of time, it takes beside the event loop."""
     await asyncio.to_thread(document.seek, 0)
-    parts = read_parts(document)
+    parts = read_parts(document, attachments.limits.max_bytes)
     while batch := await asyncio.to_thread(_take, parts):
         for part in batch:
             yield part

@@ -158,7 +158,7 @@ class SqliteDatabase(Database):
 
     async def _scrub(self, engine: AsyncEngine) -> bool:
         """Do it, and say whether somebody kept the log from being emptied."""
-        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        async with engine.connect() as connection:
             for statement in _SCRUB:
                 await connection.exec_driver_sql(statement)
             emptied = await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -205,13 +205,10 @@ class SqliteDatabase(Database):
 
     def _engine(self, role: Role) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0}
+        if alone := role in ("read", "scrub"):  # each statement is its own transaction
+            options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         if role == "read":
-            options = {
-                "pool_size": _READERS,
-                "max_overflow": 0,
-                "isolation_level": "AUTOCOMMIT",
-                "skip_autocommit_rollback": True,
-            }
+            options["pool_size"] = _READERS
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(self._path)),
             # Transactions are ours to begin: the driver's own ones are not IMMEDIATE.
@@ -230,7 +227,7 @@ class SqliteDatabase(Database):
             cursor.close()
 
         event.listen(engine.sync_engine, "connect", configure)
-        if role in ("write", "migrate"):  # nothing is rewritten inside a transaction
+        if not alone:
             event.listen(engine.sync_engine, "begin", begin_immediate)
         return engine
 

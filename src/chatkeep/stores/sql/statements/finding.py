@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, and_, delete, exists, or_, select, update
+from sqlalchemy import Delete, Select, Update, and_, delete, or_, select, update
 from sqlalchemy.sql.dml import Insert
 
 from chatkeep.stores.paging import Order
@@ -29,8 +29,15 @@ class Finding:
             .limit(1)
             .scalar_subquery()
         )
-        unread = exists().where(
-            of_thread, items.c.type == "assistant_message", items.c.seq > threads.c.read_seq
+        # Not EXISTS: where most items are in few threads, PostgreSQL expects to find one of them at
+        # once in whatever place, and reads the table as a whole for every thread that is empty.
+        unread = (
+            select(items.c.seq)
+            .where(of_thread, items.c.type == "assistant_message", items.c.seq > threads.c.read_seq)
+            .order_by(items.c.seq)
+            .limit(1)
+            .scalar_subquery()
+            .is_not(None)
         )
         page = select(
             threads.c.active_seq.label("seq"),
