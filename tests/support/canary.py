@@ -39,7 +39,8 @@ async def _plant_thread(
     )
     await store.save_attachment(attachment, context)
     thread = samples.thread(thread_id, title=f"About {word}", metadata={"note": word})
-    question = samples.question(question_id, attachment, thread_id=thread_id)
+    sent = attachment.model_copy(update={"thread_id": thread_id})
+    question = samples.question(question_id, sent, thread_id=thread_id)
     question.content[0].text = f"What is {word}?"
     await store.create_thread(thread, question, context)
     order = TurnOrder(
