@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from chatkit.types import UserMessageItem
+from chatkit.types import ThreadMetadata, UserMessageItem
 
 from chatkeep.context import RequestContext
 from chatkeep.models.scripted import Citation, Message, Step, Text, Thought
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
 from chatkeep.testing.store_samples import every_item
+from chatkeep.transfer.restore import INCOMPLETE
 from support.files import PNG, upload
 from support.live import Connect, LiveServer, StartServer
 
@@ -344,6 +345,26 @@ async def test_half_a_thread_is_taken_back(client: ChatKitClient, server: LiveSe
     second = document(first, picture(content))
     assert (await restore(client, second)).json() == {"imported": 1, "skipped": ["thr_first"]}
     assert len(list(server.chatkeep.settings.data_dir.glob("files/**/atc_*"))) == 2
+
+
+async def test_what_a_kill_left_half_done_is_replaced(
+    client: ChatKitClient, server: LiveServer
+) -> None:
+    """A thread that an import did not finish is no thread that was there before."""
+    ids = await furnish(client)
+    before = await export(client)
+    store, context = server.chatkeep.store, await whose(server)
+    page = await store.load_thread_items(ids[2], None, 1, "asc", context)
+    await store.delete_thread_item(ids[2], page.data[0].id, context)
+
+    def killed(thread: ThreadMetadata) -> None:
+        thread.metadata[INCOMPLETE] = True
+
+    await store.change_thread(ids[2], killed, context)
+    report = (await restore(client, before)).json()
+
+    assert report == {"imported": 1, "skipped": ids[:2]}
+    assert await export(client) == before
 
 
 async def test_no_value_is_too_long_for_memory(start_server: StartServer, connect: Connect) -> None:

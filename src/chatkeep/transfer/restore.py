@@ -18,6 +18,10 @@ from chatkeep.transfer.reading import Part, read_parts
 
 _BATCH = 50
 
+INCOMPLETE = "chatkeep_import"
+"""In the metadata of a thread while it is being restored: a process that is killed leaves half a
+thread, which the next import then replaces instead of taking it for the whole."""
+
 type Restored = ThreadMetadata | ThreadItem | File | bool | dict[FeedbackKind, list[str]] | None
 """What a part of a document says."""
 
@@ -107,6 +111,7 @@ class _Restoring:
                         skipped.append(thread.id)
                     else:
                         self._open, self._files, archived = thread.id, [], False
+                        thread.metadata[INCOMPLETE] = True
                         await self._store.save_thread(thread, self._context)
                 elif part.kind == "end":
                     if self._open:
@@ -127,11 +132,15 @@ class _Restoring:
         return ImportReport(imported, skipped)
 
     async def _exists(self, thread_id: str) -> bool:
+        """Say whether a thread is there; what an import has left half done is removed."""
         try:
-            await self._store.load_thread(thread_id, self._context)
+            thread = await self._store.load_thread(thread_id, self._context)
         except NotFoundError:
             return False
-        return True
+        if INCOMPLETE not in thread.metadata:
+            return True
+        await self._store.delete_thread(thread_id, self._context)
+        return False
 
     async def _put(self, thread_id: str, value: Restored) -> None:
         match value:
@@ -149,7 +158,12 @@ class _Restoring:
                 return
 
     async def _finish(self, thread_id: str, *, archived: bool) -> None:
-        """Leave the thread as read, and put away if it was: a message takes it back."""
+        """Leave the thread whole, as read, and put away if it was: a message takes it back."""
+
+        def complete(thread: ThreadMetadata) -> None:
+            thread.metadata.pop(INCOMPLETE, None)
+
+        await self._store.change_thread(thread_id, complete, self._context)
         await self._store.mark_read(thread_id, self._context)
         if archived:
             await self._store.archive_thread(thread_id, True, self._context)
