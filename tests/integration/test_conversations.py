@@ -13,7 +13,8 @@ from chatkeep.context import RequestContext
 from chatkeep.models.scripted import Call, Message, Step, Text
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
-from support.live import Connect, LiveServer, StartServer
+from chatkeep.testing.store_samples import message
+from support.live import Connect, LiveServer, StartServer, whose
 
 Context = RunContextWrapper[AgentContext[RequestContext]]
 
@@ -60,7 +61,7 @@ async def test_what_a_list_tells(client: ChatKitClient) -> None:
     assert set(row) == {
         *("id", "title", "preview", "active_at", "unread", "archived", "created_at", "status"),
     }
-    assert (row["id"], row["title"], row["unread"]) == (thread_id, "What is a lock?", True)
+    assert (row["id"], row["title"], row["unread"]) == (thread_id, "What is a lock?", False)
     assert (row["archived"], row["status"]) == (False, {"type": "active"})
     assert row["preview"]
     assert response.headers["cache-control"] == "no-store"
@@ -70,10 +71,19 @@ async def test_what_a_list_tells(client: ChatKitClient) -> None:
     assert page["data"][0]["metadata"] == {}
 
 
-async def test_change(client: ChatKitClient) -> None:
+async def test_change(client: ChatKitClient, server: LiveServer) -> None:
     """Read, renamed and put away; a new message takes it back."""
     thread_id = (await client.say("hello")).thread_id
 
+    late = message("msg_late", "by the way", thread_id=thread_id)
+    await server.chatkeep.store.add_thread_item(thread_id, late, await whose(server))
+    (row,) = (await client.http.get("/chatkit/threads")).json()["data"]
+    assert (row["unread"], row["preview"]) == (True, "by the way")
+    await client.call("threads.get_by_id", thread_id=thread_id)
+    (row,) = (await client.http.get("/chatkit/threads")).json()["data"]
+    assert row["unread"] is False
+    again = message("msg_again", "and", thread_id=thread_id)
+    await server.chatkeep.store.add_thread_item(thread_id, again, await whose(server))
     read = (await patch(client, thread_id, read=True)).json()
     assert (read["unread"], read["archived"]) == (False, False)
     away = (await patch(client, thread_id, archived=True, title="Old things")).json()
@@ -177,7 +187,7 @@ async def test_a_foreign_id_is_an_unknown_one(
     shares = (await client.http.get(f"/chatkit/threads/{thread_id}/shares")).json()["data"]
     (row,) = (await client.http.get("/chatkit/threads")).json()["data"]
     assert [each["id"] for each in shares] == [share["id"]]
-    assert (row["title"], row["archived"], row["unread"]) == ("my secret", False, True)
+    assert (row["title"], row["archived"], row["unread"]) == ("my secret", False, False)
 
 
 async def test_other_sites(start_server: StartServer, connect: Connect) -> None:

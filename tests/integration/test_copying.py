@@ -49,7 +49,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             "holds", [{"tenant": "acme", "owner": "", "reason": "case 7", "created_at": 7}]
         )
         loose = [await first(store, "attachments") | {"thread_id": None}]
-        loose = [loose[0] | {"owner": "zoe", "id": f"atc_{n:05}"} for n in range(LOOSE)]
+        zoe = loose[0] | {"tenant": "acme", "owner": "zoe"}
+        loose = [zoe | {"id": f"atc_{n:05}"} for n in range(LOOSE)]
         await store.write_records("attachments", loose)
         await store.aclose()
 

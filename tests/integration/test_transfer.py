@@ -9,14 +9,13 @@ import httpx2
 import pytest
 from chatkit.types import ThreadMetadata, UserMessageItem
 
-from chatkeep.context import RequestContext
 from chatkeep.models.scripted import Citation, Message, Step, Text, Thought
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
 from chatkeep.testing.store_samples import every_item
 from chatkeep.transfer.restore import INCOMPLETE
 from support.files import PNG, upload
-from support.live import Connect, LiveServer, StartServer
+from support.live import Connect, LiveServer, StartServer, whose
 
 JSON = {"content-type": "application/json"}
 
@@ -49,12 +48,6 @@ async def furnish(client: ChatKitClient) -> list[str]:
     plain = (await client.say("third")).thread_id
     await client.say("first again", files)
     return [away, plain, files]
-
-
-async def whose(server: LiveServer) -> RequestContext:
-    """Return the context of the only user."""
-    (principal,) = await server.chatkeep.store.load_users(None, None, 10)
-    return RequestContext(principal, request_id="")
 
 
 async def test_round_trip(client: ChatKitClient) -> None:

@@ -8,6 +8,7 @@ from typing import Self
 import uvicorn
 
 from chatkeep import Chatkeep
+from chatkeep.context import RequestContext
 from chatkeep.testing.client import ChatKitClient
 from support.waiting import until
 
@@ -65,3 +66,9 @@ type StartServer = Callable[..., Awaitable[LiveServer]]
 
 
 type Connect = Callable[[LiveServer], ChatKitClient]
+
+
+async def whose(server: LiveServer) -> RequestContext:
+    """Return the context of the only user."""
+    (principal,) = await server.chatkeep.store.load_users(None, None, 10)
+    return RequestContext(principal, request_id="")

@@ -24,6 +24,7 @@ from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.models.compatible import CompatibleModel, _ChatCompletions
 from chatkeep.models.scripted import ScriptedModel
+from chatkeep.protocol.answers import AnsweringServer
 from chatkeep.protocol.server import ChatkeepServer
 
 PINS = {"openai-chatkit": "1.6.5", "openai-agents": "0.24.0"}
@@ -78,6 +79,7 @@ def test_methods_of_the_server(name: str) -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
+        (AnsweringServer, ChatKitServer),
         (ChatkeepServer, ChatKitServer),
         (TurnContext, AgentContext),
         (ItemConverter, ThreadItemConverter),
@@ -97,7 +99,8 @@ def test_an_override_takes_what_the_sdk_passes(ours: type, theirs: type) -> None
 
 def test_no_new_method_of_ours_hides_one_of_the_sdk() -> None:
     """The private names of our server that the SDK has too are those we mean to override."""
-    private = {name for name in vars(ChatkeepServer) if re.fullmatch(r"_[a-z].*", name)}
+    ours = {**vars(AnsweringServer), **vars(ChatkeepServer)}
+    private = {name for name in ours if re.fullmatch(r"_[a-z].*", name)}
     assert private & set(vars(ChatKitServer)) - {"_abc_impl"} == {
         "_process_non_streaming",
         "_load_full_thread",

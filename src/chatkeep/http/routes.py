@@ -101,7 +101,12 @@ class ChatKitEndpoint:
         thread_id, events = self.server.stream(parsed, context)
         turn = self.engine.start((*owner, thread_id), events)
         await turn.begun()  # a failure until here is a problem document, not a broken stream
-        return TurnResponse(turn, ndjson=_wants_ndjson(request), headers=headers)
+        return TurnResponse(
+            turn,
+            ndjson=_wants_ndjson(request),
+            headers=headers,
+            seen=lambda: self.server.mark_read(thread_id, context),
+        )
 
     async def _read(self, request: Request) -> bytes:
         content_type = request.headers.get("content-type", "")

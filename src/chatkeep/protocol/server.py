@@ -14,22 +14,14 @@ from typing import Any
 import structlog
 from agents import Agent, RunConfig, TResponseInputItem
 from chatkit.errors import CustomStreamError
-from chatkit.server import DEFAULT_PAGE_SIZE, ChatKitServer
 from chatkit.types import (
     ActiveStatus,
     AssistantMessageItem,
-    AttachmentsCreateReq,
-    AttachmentsDeleteReq,
     DurationSummary,
     ErrorEvent,
-    FeedbackKind,
     HiddenContextItem,
-    ItemsListReq,
-    NonStreamingReq,
-    Page,
     SDKHiddenContextItem,
     StreamingReq,
-    Thread,
     ThreadCreatedEvent,
     ThreadItem,
     ThreadItemAddedEvent,
@@ -37,13 +29,9 @@ from chatkit.types import (
     ThreadItemReplacedEvent,
     ThreadMetadata,
     ThreadsCreateReq,
-    ThreadsDeleteReq,
-    ThreadsListReq,
     ThreadsRetryAfterItemReq,
     ThreadStreamEvent,
-    ThreadsUpdateReq,
     ThreadUpdatedEvent,
-    ThreadUpdateParams,
     UserMessageInput,
     UserMessageItem,
     WorkflowItem,
@@ -55,11 +43,12 @@ from chatkeep.agent.history import has_images, load_history, without_images
 from chatkeep.agent.run import run_agent, run_config
 from chatkeep.agent.title import title_from_model
 from chatkeep.context import RequestContext
-from chatkeep.errors import ChatkeepError, ModelRequestError, NotFoundError
+from chatkeep.errors import ChatkeepError, ModelRequestError
 from chatkeep.files.attachments import Attachments
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.ports import Store
-from chatkeep.protocol.changes import rename, watched
+from chatkeep.protocol.answers import AnsweringServer
+from chatkeep.protocol.changes import watched
 from chatkeep.protocol.naming import Naming
 from chatkeep.protocol.wire import error_event, sse_event, thread_id_of
 from chatkeep.telemetry.logging import describe
@@ -74,10 +63,8 @@ _CARRIES_ITEM = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEv
 _log = structlog.get_logger(__name__)
 
 
-class ChatkeepServer(ChatKitServer[RequestContext]):
+class ChatkeepServer(AnsweringServer):
     """Answers with an agent, from a store, by the models of a catalog."""
-
-    store: Store
 
     def __init__(
         self,
@@ -92,7 +79,6 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         titles_by_model: bool = True,
     ) -> None:
         super().__init__(store, attachments)
-        self._attachments = attachments
         self._converter = converter
         self._image_messages = image_messages
         self._catalog = catalog
@@ -113,10 +99,6 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         """Return the thread of a request that passed the pre-flight, and its framed events."""
         thread_id = thread_id_of(request) or self.store.generate_thread_id(context)
         return thread_id, self._stream(request, thread_id, context)
-
-    async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
-        """Return the JSON answer to a request that passed the pre-flight."""
-        return await self._process_non_streaming(request, context)
 
     async def respond(
         self,
@@ -160,12 +142,6 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             raise
         finally:
             naming.close()
-
-    async def add_feedback(
-        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
-    ) -> None:
-        """Keep the user's judgement."""
-        await self.store.add_feedback(thread_id, item_ids, feedback, context)
 
     async def handle_stream_cancelled(
         self, thread: ThreadMetadata, pending_items: list[ThreadItem], context: RequestContext
@@ -321,85 +297,6 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             return None
         # What was stored may name a model that is not offered any more.
         return self._catalog.find(chosen) or self._catalog.default
-
-    async def _process_non_streaming(
-        self, request: NonStreamingReq, context: RequestContext
-    ) -> bytes:
-        match request:
-            case AttachmentsCreateReq():
-                # The SDK would store it as it goes out, links included.
-                created = await self._attachments.create_attachment(request.params, context)
-                return self._serialize(created)
-            case AttachmentsDeleteReq():
-                await self._attachments.delete_attachment(request.params.attachment_id, context)
-                return b"{}"
-            case ThreadsDeleteReq():
-                files = await self._files_of(request.params.thread_id, context)
-                answer = await super()._process_non_streaming(request, context)
-                await self._attachments.discard(files, context)
-                return answer
-            case ItemsListReq():
-                return await self._list_items(request, context)
-            case ThreadsListReq() | ThreadsUpdateReq():
-                return self._serialize(await self._threads(request, context))
-            case _:
-                return await super()._process_non_streaming(request, context)
-
-    async def _threads(
-        self, request: ThreadsListReq | ThreadsUpdateReq, context: RequestContext
-    ) -> Page[Thread] | Thread:
-        """Return a page by last activity, without what was put away, or one thread renamed."""
-        params = request.params
-        if isinstance(params, ThreadUpdateParams):
-            renamed = await rename(self.store, params.thread_id, params.title, context)
-            return self._to_thread_response(renamed)
-        limit = params.limit or DEFAULT_PAGE_SIZE
-        page = await self.store.load_summaries(limit, params.after, params.order, context)
-        threads = [self._to_thread_response(summary.thread) for summary in page.data]
-        return Page(data=threads, has_more=page.has_more, after=page.after)
-
-    async def _list_items(self, request: ItemsListReq, context: RequestContext) -> bytes:
-        params = request.params
-        # The SDK filters hidden items after paging, which makes short and empty pages.
-        page = await self.store.load_thread_items(
-            params.thread_id,
-            params.after,
-            params.limit or DEFAULT_PAGE_SIZE,
-            params.order,
-            context,
-            include_hidden=False,
-        )
-        page.data = [self._presented(item, context) for item in page.data]
-        return self._serialize(page)
-
-    def _presented(self, item: ThreadItem, context: RequestContext) -> ThreadItem:
-        """Return the item as it goes out: with links to its files that are good from now on."""
-        if not (isinstance(item, UserMessageItem) and item.attachments):
-            return item
-        attachments = [self._attachments.present(file, context) for file in item.attachments]
-        return item.model_copy(update={"attachments": attachments})
-
-    async def _files_of(self, thread_id: str, context: RequestContext) -> list[str]:
-        """Return the ids of all attachments in a thread; none of a thread that is not there."""
-        ids: list[str] = []
-        after, more = None, True
-        while more:
-            try:
-                page = await self.store.load_thread_items(thread_id, after, 100, "asc", context)
-            except NotFoundError:
-                break
-            messages = [item for item in page.data if isinstance(item, UserMessageItem)]
-            ids += [file.id for message in messages for file in message.attachments]
-            after, more = page.after, page.has_more
-        return ids
-
-    async def _load_full_thread(self, thread_id: str, context: RequestContext) -> Thread:
-        thread = await self.store.load_thread(thread_id, context)
-        items = await self.store.load_thread_items(
-            thread_id, None, DEFAULT_PAGE_SIZE, "asc", context, include_hidden=False
-        )
-        items.data = [self._presented(item, context) for item in items.data]
-        return Thread(**thread.model_dump(), items=items)
 
     async def _build_user_message_item(
         self,
