@@ -18,9 +18,13 @@ from chatkeep.stores.sql.postgres import DIALECT, ROW_SECURITY, PostgresDatabase
 from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.schema import threads
 from chatkeep.stores.sql.store import SqlStore
+from chatkeep.testing.store_finding import FindingContract
+from chatkeep.testing.store_lists import ListsContract
 from chatkeep.testing.store_pages import PagesContract
 from chatkeep.testing.store_samples import asking, question, thread
-from chatkeep.testing.store_values import ValuesContract
+from chatkeep.testing.store_sharing import SharingContract
+from chatkeep.testing.store_turns import TurnsContract
+from chatkeep.testing.store_upkeep import UpkeepContract
 from support.postgres import EMPTY, PostgresServer
 
 
@@ -45,13 +49,23 @@ async def store(postgres: PostgresServer, walled: str) -> AsyncIterator[Store]:
 
 
 @pytest.mark.asyncio
-class TestWalledStore(PagesContract, ValuesContract):
+class TestWalledStore(
+    PagesContract, FindingContract, ListsContract, SharingContract, TurnsContract, UpkeepContract
+):
     """Everything works as without the wall. Tenancy is what the mutants below are about."""
 
     @pytest.fixture
     def store(self, store: Store) -> Store:
         """A store behind the wall."""
         return store
+
+    @pytest_asyncio.fixture
+    async def second_store(self) -> AsyncIterator[Store]:
+        """Another empty one."""
+        store = open_store("memory://", data_dir=Path())
+        await store.open()
+        yield store
+        await store.aclose()
 
 
 async def test_missing_predicates_are_harmless(postgres: PostgresServer, walled: str) -> None:
