@@ -134,6 +134,22 @@ async def test_a_thread_has_one_running_turn() -> None:
     await again.task
 
 
+async def test_a_stopped_turn_is_waited_for() -> None:
+    """Right behind a stop the thread is free again; a turn that runs is not waited for."""
+    engine = TurnEngine()
+    work = Work(100_000, 1)
+    turn = engine.start(KEY, work.events())
+    await until(lambda: work.produced >= 3)
+    await engine.settled(KEY)
+    assert not turn.task.done()
+
+    turn.cancel()
+    await engine.settled(KEY)
+    assert work.saved == "partial"
+    await engine.start(KEY, Work(1).events()).task
+    await engine.settled(KEY)
+
+
 async def test_draining_lets_turns_finish_and_stops_the_late_ones() -> None:
     """Turns within the grace end by themselves, later ones save their partial, new ones wait."""
     engine = TurnEngine()

@@ -99,6 +99,7 @@ class ChatKitEndpoint:
             headers["Cache-Control"] = "no-store"
             return Response(answer, headers=headers, media_type="application/json")
         thread_id, events = self.server.stream(parsed, context)
+        await self.engine.settled((*owner, thread_id))
         turn = self.engine.start((*owner, thread_id), events)
         await turn.begun()  # a failure until here is a problem document, not a broken stream
         return TurnResponse(

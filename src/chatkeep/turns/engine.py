@@ -54,6 +54,11 @@ class Turn:
         else:
             self._writable.set()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._cancelled
+
     async def begun(self) -> None:
         """Return when there is something to read.
 
@@ -129,6 +134,15 @@ class TurnEngine:
         turn = self._running[key] = Turn(events)
         turn.task.add_done_callback(lambda _: self._running.pop(key, None))
         return turn
+
+    async def settled(self, key: ThreadKey) -> None:
+        """Return when a turn of a thread that was stopped has saved what it has.
+
+        So that a message can follow right behind a stop. A turn that runs is not waited for.
+        """
+        turn = self._running.get(key)
+        if turn is not None and turn.stopped:
+            await asyncio.wait([turn.task], timeout=_SAVE_SECONDS)
 
     async def stop(self, key: ThreadKey) -> None:
         """Stop the turn of a thread, if one runs, and return when it has saved what it has."""
