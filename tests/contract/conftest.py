@@ -82,3 +82,12 @@ async def emptied(postgres: PostgresServer) -> str:
 async def postgres_store(emptied: str, open_postgres: OpenPostgres) -> Store:
     """A PostgreSQL store without rows."""
     return await open_postgres(emptied)
+
+
+@pytest_asyncio.fixture
+async def memory_store() -> AsyncIterator[Store]:
+    """A store in memory."""
+    store = open_store("memory://", data_dir=Path())
+    await store.open()
+    yield store
+    await store.aclose()

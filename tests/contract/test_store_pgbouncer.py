@@ -43,6 +43,11 @@ class TestPooledStore(StoreContract):
         """A store in an empty database."""
         return pooled
 
+    @pytest.fixture
+    def second_store(self, memory_store: Store) -> Store:
+        """Another empty one."""
+        return memory_store
+
 
 async def test_many_calls_share_few_sessions(
     bouncer: PgBouncer, postgres: PostgresServer, pooled: Store, emptied: str

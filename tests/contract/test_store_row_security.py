@@ -59,13 +59,10 @@ class TestWalledStore(
         """A store behind the wall."""
         return store
 
-    @pytest_asyncio.fixture
-    async def second_store(self) -> AsyncIterator[Store]:
+    @pytest.fixture
+    def second_store(self, memory_store: Store) -> Store:
         """Another empty one."""
-        store = open_store("memory://", data_dir=Path())
-        await store.open()
-        yield store
-        await store.aclose()
+        return memory_store
 
 
 async def test_missing_predicates_are_harmless(postgres: PostgresServer, walled: str) -> None:

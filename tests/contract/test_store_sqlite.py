@@ -194,7 +194,7 @@ async def test_a_lock_that_goes_is_waited_for(
     found_locked: list[Fault] = []
 
     def unlock(error: DBAPIError) -> Fault:
-        found_locked.append(SqliteDatabase.fault(store._db, error))  # type: ignore[arg-type]
+        found_locked.append(SqliteDatabase.fault(error))
         if len(found_locked) == 2:
             other.close()
         return found_locked[-1]
