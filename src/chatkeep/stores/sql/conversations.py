@@ -112,7 +112,7 @@ class SqlConversations(SqlWriting):
 
         async def work(connection: AsyncConnection, repeated: bool) -> bool:
             if (await connection.execute(self._sql.title_thread, values)).rowcount:
-                await self._index_title(connection, values)
+                await self._add_title(connection, values)
                 return True
             row = found((await connection.execute(self._sql.load_thread, values)).first())
             return bool(repeated and row.title == title)

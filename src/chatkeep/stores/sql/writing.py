@@ -44,7 +44,7 @@ class SqlWriting(SqlBase):
         created = await connection.execute(self._sql.insert_thread, values)
         if not created.rowcount:
             return False
-        await self._index_title(connection, values)
+        await self._add_title(connection, values)
         return True
 
     async def _create_thread(
@@ -118,6 +118,10 @@ class SqlWriting(SqlBase):
     async def _index_title(self, connection: AsyncConnection, values: Parameters) -> None:
         """Make the thread's present title, and no other, be found; `values` has it."""
         await connection.execute(self._sql.delete_title_text, values)
+        await self._add_title(connection, values)
+
+    async def _add_title(self, connection: AsyncConnection, values: Parameters) -> None:
+        """Make the title of a thread that had none be found; `values` has it."""
         if title := values["p_title"]:
             words = entry_words(values["p_tenant"], values["p_owner"], title)
             await connection.execute(self._sql.insert_title_text, {**values, "p_words": words})
