@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from chatkeep.ports import Store
 from chatkeep.stores import apply_migrations, default_url, open_store
+from chatkeep.stores.mongo import database as mongo_backend
 from chatkeep.stores.mongo.schema import INDEXES
 from support.mongo import NAMED, VARIABLE, MongoServer, OpenMongo, StandIn
 from support.postgres import OpenPostgres, PostgresServer, find_binaries
@@ -159,19 +160,26 @@ def shared_mongo(mongo: MongoServer) -> str:
 @pytest.fixture
 def emptied_mongo(mongo: MongoServer, shared_mongo: str) -> str:
     """The name of the shared database, without documents: quicker than a new database."""
-    with mongo.client() as client:
-        for collection in INDEXES:
-            client[shared_mongo][collection].delete_many({})
+    for collection in INDEXES:
+        mongo.client[shared_mongo][collection].delete_many({})
     return shared_mongo
 
 
 @pytest_asyncio.fixture
-async def open_mongo(mongo: MongoServer) -> AsyncIterator[OpenMongo]:
-    """Open stores on a database by its name; they are closed at the end."""
+async def open_mongo(
+    mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OpenMongo]:
+    """Open stores on a database by its name; they are closed at the end.
+
+    Their limits are far away: what a test shows must not depend on the machine's speed.
+    """
+    monkeypatch.setattr(mongo_backend, "_PATIENCE", 60.0)
+    monkeypatch.setattr(mongo_backend.MongoDatabase, "deadline", 110.0)
     stores: list[Store] = []
 
     async def opened(name: str, address: str | None = None, **parameters: object) -> Store:
-        stores.append(open_store(mongo.url(name, address, **parameters), data_dir=Path()))
+        limits = {"timeoutMS": 50_000, **parameters}
+        stores.append(open_store(mongo.url(name, address, **limits), data_dir=Path()))
         await stores[-1].open()
         return stores[-1]
 

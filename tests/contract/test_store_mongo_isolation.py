@@ -4,7 +4,6 @@ The same as `test_store_isolation.py` for documents: each of the two is taken ou
 a time, and the walk over all operations must find a difference.
 """
 
-import inspect
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
@@ -13,42 +12,13 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from chatkeep.errors import ChatkeepError
-from chatkeep.stores.encoding import AttachmentRecord, ItemRecord, ThreadRecord
 from chatkeep.stores.mongo.schema import INDEXES
-from chatkeep.stores.mongo.statements import Behind, Key, Statements
 from chatkeep.stores.mongo.store import MongoStore
 from support.isolation import difference
 from support.mongo import MongoServer, OpenMongo
+from support.mongo_statements import NAMES, sample
 
-SAMPLES: dict[str, Any] = {
-    "key": Key("acme", "ann"),
-    "thread_id": "thr_1",
-    "item_id": "msg_1",
-    "item_ids": ["msg_1"],
-    "attachment_id": "atc_1",
-    "title": "title",
-    "kind": "positive",
-    "seq": 1,
-    "last_seq": 1,
-    "behind": Behind(0, "asc", 9),
-}
-RECORDS = {
-    "put_attachment": AttachmentRecord(None, "{}"),
-    "update_item": ItemRecord("x", False, "{}"),
-    "put_item": ItemRecord("x", False, "{}"),
-    "update_thread": ThreadRecord(None, "{}"),
-    "put_thread": ThreadRecord(None, "{}"),
-}
-
-NAMES = [name for name, _ in inspect.getmembers(Statements, inspect.isfunction)]
 PREDICATES = ("tenant", "owner")
-
-
-def sample(name: str) -> Any:
-    """Return a statement of this name."""
-    method = getattr(Statements(), name)
-    values = {**SAMPLES, "record": RECORDS.get(name)}
-    return method(**{key: values[key] for key in inspect.signature(method).parameters})
 
 
 def without(predicate: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,8 +44,7 @@ def test_every_statement_names_tenant_and_owner(name: str) -> None:
 def strays(mongo: MongoServer, database: str) -> int:
     """Return how many documents belong to nobody: an upsert stores its filter's fields."""
     nobodys = {"$or": [{predicate: {"$exists": False}} for predicate in PREDICATES]}
-    with mongo.client() as client:
-        return sum(client[database][name].count_documents(nobodys) for name in INDEXES)
+    return sum(mongo.client[database][name].count_documents(nobodys) for name in INDEXES)
 
 
 async def test_the_statements_as_they_are_keep_users_apart(

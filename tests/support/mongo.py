@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -120,33 +121,31 @@ class MongoServer:
         self._made.append(f"{self._prefix}_{len(self._made)}")
         return self._made[-1]
 
+    @cached_property
     def client(self) -> MongoClient[dict[str, Any]]:
-        """Return the driver's own client, beside the store."""
+        """The driver's own client, beside the store."""
         return MongoClient(self.url("test"), serverSelectionTimeoutMS=20_000)
 
     def can_fail_on_purpose(self) -> bool:
         """Say whether the server takes fail points."""
-        with self.client() as client:
-            try:
-                client.admin.command("configureFailPoint", "failCommand", mode="off")
-            except PyMongoError:
-                return False
-            return True
+        try:
+            self.client.admin.command("configureFailPoint", "failCommand", mode="off")
+        except PyMongoError:
+            return False
+        return True
 
-    def can_sort_by_index(self) -> bool:
-        """Say whether its query plans read sorted results off an index, as MongoDB's do."""
-        with self.client() as client:
-            collection = client[self.database()]["probe"]
-            collection.create_index([("a", 1), ("b", 1)])
-            collection.insert_many([{"a": 1, "b": n} for n in range(3)])
-            found = collection.find({"a": 1, "b": {"$gt": 1}}).sort("b")
-            return '"SORT"' not in str(found.explain()).replace("'", '"')
+    def plans_well(self) -> bool:
+        """Say whether its plans use an index's fields and order when there are more conditions."""
+        collection = self.client[self.database()]["probe"]
+        collection.create_index([("a", 1), ("b", 1)])
+        plan = str(collection.find({"a": 1, "c": None}).sort("b").explain())
+        return "'SORT'" not in plan and "'COLLSCAN'" not in plan
 
     def drop(self) -> None:
         """Drop what was made."""
-        with self.client() as client:
-            for name in self._made:
-                client.drop_database(name)
+        for name in self._made:
+            self.client.drop_database(name)
+        self.client.close()
 
 
 class Relay:
@@ -155,7 +154,11 @@ class Relay:
     def __init__(self) -> None:
         self.address = ""
         self.lost = 0
-        self._losing: tuple[bytes, int] | None = None
+        """How many answers were lost."""
+        self.waiting = 0
+        """How many answers are kept back."""
+        self._losing: tuple[bytes, int, int] | None = None
+        self._asked = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._open = True
@@ -186,9 +189,16 @@ class Relay:
             if tasks:
                 await asyncio.wait(tasks)
 
-    def lose_answers(self, command: str, every: int = 1) -> None:
-        """Break the connection instead of passing on every so manieth answer to a command."""
-        self._losing = (command.encode() + b"\0", every)
+    def lose_answers(self, command: str, every: int = 1, most: int = 1000) -> None:
+        """Break the connection instead of passing on the answer to a command.
+
+        Args:
+            command: The command's name.
+            every: 1 loses each answer, 2 every other one, beginning with the second.
+            most: So many are lost at most.
+        """
+        self._losing = (command.encode() + b"\0", every, self.lost + most)
+        self._asked = 0
 
     def cut(self) -> None:
         """Break every connection, and each new one."""
@@ -233,6 +243,15 @@ class Relay:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _is_lost(self, request: bytes) -> bool:
+        if self._losing is None or self._losing[0] not in request[:100]:
+            return False
+        _, every, last = self._losing
+        self._asked += 1
+        lost = self._asked % every == 0 and self.lost < last
+        self.lost += lost
+        return lost
+
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: list[bytes]
     ) -> None:
@@ -245,12 +264,12 @@ class Relay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: list[bytes]
     ) -> None:
         async for answer in _messages(reader):
+            self.waiting += 1
             await self._flowing.wait()
+            self.waiting -= 1
             request = asked.pop(0) if asked else b""  # a monitor gets several to one
-            if self._losing and self._losing[0] in request:
-                self.lost += 1
-                if self.lost % self._losing[1] == 0:
-                    return
+            if self._is_lost(request):
+                return
             writer.write(answer)
             await writer.drain()
 

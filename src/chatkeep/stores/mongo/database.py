@@ -19,12 +19,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 import pymongo
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import DocumentTooLarge, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
@@ -37,10 +37,9 @@ from chatkeep.stores.mongo.schema import prepare
 from chatkeep.stores.mongo.statements import Document, Find
 from chatkeep.stores.mongo.url import MongoUrl
 
-_ATTEMPT = 10.0
-"""Seconds that a try takes at most; the server is told the same limit."""
 _PATIENCE = 10.0
-"""Seconds after which no new try is begun, and for which a writer queues."""
+"""Seconds after which no new try is begun, and for which a writer queues. A try may take as long
+as the URL says: the driver looks for a primary meanwhile, and the server is told the limit."""
 _DOUBT = 5.0
 """Seconds for which the outcome of a commit is asked for, at least."""
 _DEADLINE = 30.0
@@ -82,8 +81,8 @@ class MongoDatabase:
         database = opening.connect(self._url)
         try:
             with opening.explained(self._url):
-                await _tried(lambda: opening.check(database, self._url), Tries(_PATIENCE))
-                await _tried(lambda: prepare(database), Tries(_PATIENCE), limit=_INDEXING)
+                await self._tried(lambda: opening.check(database, self._url))
+                await self._tried(lambda: prepare(database), limit=_INDEXING)
         except BaseException:  # no connection stays behind; passed on
             await _close(database)
             raise
@@ -99,13 +98,14 @@ class MongoDatabase:
     async def ping(self) -> None:
         """Ask the primary for something that takes it no time."""
         database = self._opened()
-        asked = _tried(lambda: database.command("ping"), Tries(0), limit=_PING)
+        limit = min(_PING, self._url.attempt)
+        asked = self._tried(lambda: database.command("ping"), Tries(0), limit)
         await self._underway.to_the_end(asked, self.deadline)
 
     async def find(self, statement: Find) -> list[Document]:
         """Return the documents of one statement."""
         commands = Commands(self._opened(), None)
-        found = _tried(lambda: commands.find(statement), Tries(_PATIENCE))
+        found = self._tried(lambda: commands.find(statement))
         return await self._underway.to_the_end(found, self.deadline)
 
     async def command(self, command: Work[int]) -> int:
@@ -120,11 +120,10 @@ class MongoDatabase:
             try:
                 return await command(commands)
             except PyMongoError as error:
-                if leaves_doubt(error):
-                    tries.doubt(_DOUBT)
+                tries.doubtful = tries.doubtful or leaves_doubt(error)
                 raise
 
-        return await self._underway.to_the_end(_tried(sent, tries), self.deadline)
+        return await self._underway.to_the_end(self._tried(sent, tries), self.deadline)
 
     async def write[T](self, queue: Queue, work: Work[T]) -> T:
         """Do work in one transaction, committed when this returns.
@@ -152,7 +151,7 @@ class MongoDatabase:
         async def queued() -> T:
             async with self._turn(queue):
                 tries = Tries(_PATIENCE)
-                return await _tried(lambda: transaction(tries), tries)
+                return await self._tried(lambda: transaction(tries), tries)
 
         return await self._underway.to_the_end(queued(), self.deadline)
 
@@ -169,22 +168,25 @@ class MongoDatabase:
         finally:
             lock.release()
 
+    async def _tried[T](
+        self,
+        operation: Callable[[], Awaitable[T]],
+        tries: Tries | None = None,
+        limit: float | None = None,
+    ) -> T:
+        """Do an operation by the failure policy above; each try takes `limit` seconds at most."""
+        tries = tries or Tries(_PATIENCE)
+        while True:
+            try:
+                with pymongo.timeout(limit or self._url.attempt):
+                    return await operation()
+            except (PyMongoError, DocumentTooLarge) as error:
+                await tries.again(error)
+
     def _opened(self) -> Database:
         if self._database is None:
             raise StoreUnavailableError("The store is not open.")
         return self._database
-
-
-async def _tried[T](
-    operation: Callable[[], Awaitable[T]], tries: Tries, *, limit: float = _ATTEMPT
-) -> T:
-    """Do an operation by the failure policy above; each try takes `limit` seconds at most."""
-    while True:
-        try:
-            with pymongo.timeout(limit):
-                return await operation()
-        except PyMongoError as error:
-            await tries.again(error)
 
 
 async def _commit(session: AsyncClientSession, tries: Tries) -> None:
@@ -201,6 +203,6 @@ async def _commit(session: AsyncClientSession, tries: Tries) -> None:
 
 
 async def _close(database: Database) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
-            await database.client.close()
+    # A server that hangs is not waited for: the driver tells it that its sessions end.
+    with pymongo.timeout(_CLOSE_TIMEOUT):
+        await database.client.close()

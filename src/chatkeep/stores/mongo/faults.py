@@ -84,12 +84,12 @@ class Tries:
         self._failed = 0
 
     def doubt(self, patience: float) -> None:
-        """From now on it may have been done: find out, for at least this long."""
+        """Note that it may have been done, and try to find out for at least this long."""
         if not self.doubtful:
             self.doubtful = True
             self._end = max(self._end, _now() + patience)
 
-    async def again(self, error: PyMongoError) -> None:
+    async def again(self, error: PyMongoError | DocumentTooLarge) -> None:
         """Return when it is time for a new try; raise what the caller is told if there is none.
 
         Raises:
@@ -97,7 +97,7 @@ class Tries:
             TooLargeError: It can never do it.
             PyMongoError: The error, which is a mistake of ours.
         """
-        if isinstance(error, DocumentTooLarge) or getattr(error, "code", None) in _TOO_LARGE:
+        if isinstance(error, DocumentTooLarge) or _is_too_large(error):
             raise TooLargeError("This is larger than the database can keep (16 MB).") from error
         fault = fault_of(error)
         if fault is Fault.BUG:
@@ -113,6 +113,10 @@ class Tries:
         self._failed += 1
         # Writers that collided must not collide again, nor all come back at once.
         return random.uniform(0, longest)  # noqa: S311 - no secret
+
+
+def _is_too_large(error: PyMongoError) -> bool:
+    return isinstance(error, OperationFailure) and error.code in _TOO_LARGE
 
 
 def _now() -> float:

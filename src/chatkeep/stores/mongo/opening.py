@@ -23,7 +23,6 @@ from chatkeep.stores.mongo.url import MongoUrl
 MAJORITY = WriteConcern("majority", j=True)
 
 _DEFAULTS: dict[str, Any] = {
-    "serverSelectionTimeoutMS": 10_000,  # as long as an election usually takes
     "connectTimeoutMS": 5_000,
     "appName": "chatkeep",
 }

@@ -24,6 +24,11 @@ _OURS = {
 }
 """Parameters that would weaken what Chatkeep promises, and the only value that they may have."""
 
+_REPLACED = ("serverselectiontimeoutms", "sockettimeoutms", "waitqueuetimeoutms", "wtimeoutms")
+"""Parameters without effect where `timeoutMS` limits an operation as a whole."""
+
+ATTEMPT = 10.0
+
 _MISREAD = (PyMongoError, ValueError, TypeError, OSError, Warning)
 
 
@@ -36,12 +41,14 @@ class MongoUrl:
         place: Where the servers are and what the database is called, to be shown.
         database: The name of the database.
         parameters: The names of the parameters, in lower case.
+        attempt: Seconds that a try of an operation may take: `timeoutMS`.
     """
 
     text: str = field(repr=False)
     place: str
     database: str
     parameters: frozenset[str]
+    attempt: float = ATTEMPT
 
 
 def read_url(url: str) -> MongoUrl:
@@ -60,27 +67,31 @@ def read_url(url: str) -> MongoUrl:
         raise _unreadable()
     login, _, hosts = parts.netloc.rpartition("@")
     database = unquote(parts.path.removeprefix("/"))
-    scheme = parts.scheme.lower()
+    scheme = "mongodb+srv" if parts.scheme.lower() == "mongodb+srv" else "mongodb"
     if not _reads(f"mongodb://{login}{'@' if login else ''}{hosts}"):
         raise _unreadable()
     if scheme == "mongodb+srv" and ("," in hosts or ":" in hosts):
         raise SettingsError("A mongodb+srv:// URL names one host, without a port.")
     if not database or "." in database or not _reads(f"mongodb://h/{parts.path[1:]}"):
         raise SettingsError(f"A MongoDB URL names one database, as in {EXAMPLE}")
-    names = _parameters(parts.query, scheme)
+    parameters = _parameters(parts.query, scheme)
+    attempt = float(parameters.get("timeoutms", ATTEMPT * 1000)) / 1000
+    if not attempt:
+        raise SettingsError("The parameter timeoutMS of the database URL is above 0.")
     query = f"?{parts.query}" if parts.query else ""
     text = f"{scheme}://{parts.netloc}{parts.path}{query}"
     if scheme == "mongodb" and not _reads(text):
         raise SettingsError("The parameters of the database URL do not go together.")
-    return MongoUrl(text, f"{unquote(hosts)}/{database}", database, names)
+    place = f"{unquote(hosts)}/{database}"
+    return MongoUrl(text, place, database, frozenset(parameters), attempt)
 
 
-def _parameters(query: str, scheme: str) -> frozenset[str]:
-    names = set()
+def _parameters(query: str, scheme: str) -> dict[str, str]:
+    found = {}
     for part in query.split("&") if query else ():
         name, equals, value = part.partition("=")
         key = name.lower()
-        names.add(key)
+        found[key] = unquote_plus(value)
         if not equals:
             raise _unreadable()
         if not _reads(part, split_options):
@@ -90,13 +101,18 @@ def _parameters(query: str, scheme: str) -> frozenset[str]:
             )
         if key.startswith("srv") and scheme != "mongodb+srv":
             raise SettingsError(f"The parameter {name} needs a mongodb+srv:// URL.")
+        if key in _REPLACED:
+            raise SettingsError(
+                f"The parameter {name} of the database URL has no effect: use timeoutMS, the "
+                "milliseconds that a try of an operation may take."
+            )
         only = _OURS.get(key)
-        if only is not None and unquote_plus(value).lower() != only:
+        if only is not None and found[key].lower() != only:
             raise SettingsError(
                 f"The parameter {name} of the database URL can only be {only}, which is what "
                 "Chatkeep uses."
             )
-    return frozenset(names)
+    return found
 
 
 def _shown(name: str) -> str:
