@@ -155,9 +155,8 @@ class Relay:
         self.address = ""
         self.lost = 0
         """How many answers were lost."""
-        self.waiting = 0
-        """How many answers are kept back."""
-        self._losing: tuple[bytes, int, int] | None = None
+        self._held: list[bytes] = []
+        self._losing: tuple[str, int, int] | None = None
         self._asked = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -197,7 +196,7 @@ class Relay:
             every: 1 loses each answer, 2 every other one, beginning with the second.
             most: So many are lost at most.
         """
-        self._losing = (command.encode() + b"\0", every, self.lost + most)
+        self._losing = (command, every, self.lost + most)
         self._asked = 0
 
     def cut(self) -> None:
@@ -213,6 +212,10 @@ class Relay:
     def hold(self) -> None:
         """Keep every answer back."""
         self._flowing.clear()
+
+    def holds(self, command: str) -> bool:
+        """Say whether an answer to this command is kept back."""
+        return any(_is(command, request) for request in self._held)
 
     def release(self) -> None:
         """Let the answers go."""
@@ -244,7 +247,7 @@ class Relay:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _is_lost(self, request: bytes) -> bool:
-        if self._losing is None or self._losing[0] not in request[:100]:
+        if self._losing is None or not _is(self._losing[0], request):
             return False
         _, every, last = self._losing
         self._asked += 1
@@ -264,14 +267,21 @@ class Relay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: list[bytes]
     ) -> None:
         async for answer in _messages(reader):
-            self.waiting += 1
-            await self._flowing.wait()
-            self.waiting -= 1
             request = asked.pop(0) if asked else b""  # a monitor gets several to one
+            self._held.append(request)
+            try:
+                await self._flowing.wait()
+            finally:
+                self._held.remove(request)
             if self._is_lost(request):
                 return
             writer.write(answer)
             await writer.drain()
+
+
+def _is(command: str, request: bytes) -> bool:
+    """Say whether a request asks for a command: its name is the first in the message."""
+    return command.encode() + b"\0" in request[:100]
 
 
 async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -1,5 +1,6 @@
 """The start: a client, the checks, and what is said when one of them fails."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,8 @@ def connect(url: MongoUrl) -> Database:
     defaults = {
         name: value for name, value in _DEFAULTS.items() if name.lower() not in url.parameters
     }
+    # At DEBUG it would log whole commands, and with them what users wrote.
+    logging.getLogger("pymongo.command").setLevel(logging.WARNING)
     try:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url.text, **defaults)
     except (PyMongoError, ValueError, OSError):
