@@ -55,6 +55,27 @@ def open_as_nobody(_: object, url: str) -> str:
     return str(refused.value)
 
 
+async def test_scrubbing_leaves_nothing_of_what_was_erased(
+    sqlite_store: Store, database: Path
+) -> None:
+    """Neither in the database nor in its log, also of the words to find it by."""
+
+    def left(text: str) -> list[str]:
+        files = [file for file in database.parent.glob(f"{database.name}*") if file.is_file()]
+        return [file.name for file in files if text.encode() in file.read_bytes()]
+
+    await sqlite_store.save_thread(thread(title="kept"), asking("bob"))
+    await sqlite_store.save_thread(thread(title="unmistakable"), ANN)
+    for n in range(50):
+        await sqlite_store.add_thread_item("thr_1", message(f"{n}", f"unmistakable {n}"), ANN)
+    assert left("unmistakable")
+    await sqlite_store.erase("acme", "ann")
+    await sqlite_store.scrub()
+    assert left("unmistakable") == []
+    assert left("kept") == [database.name]
+    assert (await sqlite_store.load_thread("thr_1", asking("bob"))).title == "kept"
+
+
 def locked(path: Path) -> sqlite3.Connection:
     """Return a connection of somebody else that holds the write lock."""
     other = sqlite3.connect(path, isolation_level=None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chatkit.types import ThreadItem
+from chatkit.types import ThreadItem, ThreadMetadata
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,12 +28,14 @@ from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, NotFoundError
 from chatkeep.ports import Store
 from chatkeep.stores import open_store
+from chatkeep.stores.encoding import message_text
+from chatkeep.stores.words import index_words
 from chatkeep.testing.store_samples import asking, file, hidden, message, question, thread
 from support.mongo import MongoServer
 from support.postgres import PostgresServer
 
 HISTORIES = settings(
-    max_examples=40,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -44,7 +46,8 @@ HISTORIES = settings(
 THREADS = st.sampled_from([f"thr_{n}" for n in range(3)])
 ITEMS = st.sampled_from([f"msg_{n}" for n in range(5)])
 ATTACHMENTS = st.sampled_from([f"atc_{n}" for n in range(3)])
-TEXTS = st.text(max_size=5)
+WORDS = ["apple", "pear", "plum"]
+TEXTS = st.text(max_size=5) | st.sampled_from([*WORDS, "Pear plum", "PLÜM applet"])
 ORDERS = st.sampled_from(["asc", "desc"])
 LIMITS = st.integers(1, 4)
 USERS = st.sampled_from(["ann", "bob"])
@@ -68,6 +71,9 @@ class Kept:
     seq: int
     birth: int
     title: str | None
+    active: int = 0
+    read: int = 0
+    archived: bool = False
     next_seq: int = 1
     items: dict[str, Row] = field(default_factory=dict)
     feedback: dict[str, str] = field(default_factory=dict)
@@ -80,6 +86,19 @@ class Kept:
             self.items[item.id] = Row(self.next_seq, item)
             self.next_seq += 1
 
+    @property
+    def newest(self) -> str | None:
+        """The beginning of the newest message."""
+        rows = sorted(self.items.values(), key=lambda row: row.seq)
+        texts = [text for row in rows if (text := message_text(row.item)) is not None]
+        return " ".join(texts[-1].split()) or None if texts else None
+
+    @property
+    def unread(self) -> bool:
+        """The assistant has written since the user read."""
+        kind = "assistant_message"
+        return any(row.item.type == kind and row.seq > self.read for row in self.items.values())
+
 
 @dataclass
 class User:
@@ -87,6 +106,7 @@ class User:
 
     context: RequestContext
     next_seq: int = 1
+    moments: Iterator[int] = field(default_factory=lambda: count(1))
     threads: dict[str, Kept] = field(default_factory=dict)
     attachments: dict[str, str | None] = field(default_factory=dict)
 
@@ -94,7 +114,13 @@ class User:
         """Write a new thread."""
         kept = self.threads[thread_id] = Kept(self.next_seq, next(births), title)
         self.next_seq += 1
+        kept.active = next(self.moments)
         return kept
+
+    def ask(self, kept: Kept, item: ThreadItem) -> None:
+        """Write a message of the user's, behind the others or again."""
+        kept.put(item)
+        kept.active, kept.read, kept.archived = next(self.moments), kept.next_seq - 1, False
 
 
 @dataclass
@@ -156,7 +182,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert found is ConflictError
         else:
             assert found is None
-            owner.add(thread_id, None, self.births).put(first)
+            owner.ask(owner.add(thread_id, None, self.births), first)
             if attachment:
                 owner.attachments[attachment] = thread_id
 
@@ -179,6 +205,109 @@ class StoreMachine(RuleBasedStateMachine):
             owner.attachments = {
                 key: bound for key, bound in owner.attachments.items() if bound != thread_id
             }
+
+    @rule(user=USERS, thread_id=THREADS, title=st.none() | TEXTS)
+    def change_thread(self, user: str, thread_id: str, title: str | None) -> None:
+        """Change a thread that is there."""
+        owner = self.users[user]
+
+        def change(changed: ThreadMetadata) -> None:
+            changed.title = title
+
+        found = self.outcome(self.store.change_thread(thread_id, change, owner.context))
+        if kept := owner.threads.get(thread_id):
+            kept.title = found.title
+            assert found == thread(thread_id, title=title)
+        else:
+            assert found is NotFoundError
+
+    @rule(user=USERS, thread_id=THREADS, archived=st.none() | st.booleans())
+    def read_or_archive(self, user: str, thread_id: str, archived: bool | None) -> None:
+        """Read a thread, put it away, or take it back."""
+        owner = self.users[user]
+        call = (
+            self.store.mark_read(thread_id, owner.context)
+            if archived is None
+            else self.store.archive_thread(thread_id, archived, owner.context)
+        )
+        found = self.outcome(call)
+        kept = owner.threads.get(thread_id)
+        assert found is (None if kept else NotFoundError)
+        if kept and archived is None:
+            kept.read = kept.next_seq - 1
+        elif kept and archived is not None:
+            kept.archived = archived
+
+    @rule(user=USERS, thread_id=THREADS, item_id=ITEMS, text=TEXTS, add=st.booleans())
+    def ask(self, user: str, thread_id: str, item_id: str, text: str, add: bool) -> None:
+        """Write as the user, anew or again; saving what is there is no activity."""
+        owner = self.users[user]
+        item = question(item_id, text=text)
+        write = self.store.add_thread_item if add else self.store.save_item
+        found = self.outcome(write(thread_id, item, owner.context))
+        kept = owner.threads.get(thread_id)
+        assert found is (None if kept else NotFoundError)
+        if kept and not add and item_id in kept.items:
+            kept.put(item)
+        elif kept:
+            owner.ask(kept, item)
+
+    @rule(
+        user=USERS,
+        order=ORDERS,
+        limit=LIMITS,
+        after=st.none() | THREADS,
+        archived=st.booleans(),
+    )
+    def read_summaries(
+        self, user: str, order: str, limit: int, after: str | None, archived: bool
+    ) -> None:
+        """Read a page of the list by activity."""
+        owner = self.users[user]
+        page = self.outcome(
+            self.store.load_summaries(limit, after, order, owner.context, archived=archived)
+        )
+        last = owner.threads.get(after) if after else None
+        if after and last is None:
+            assert page is NotFoundError
+            return
+        rows = [
+            (thread_id, kept)
+            for thread_id, kept in owner.threads.items()
+            if kept.archived == archived
+            and (
+                last is None
+                or (kept.active > last.active if order == "asc" else kept.active < last.active)
+            )
+        ]
+        rows.sort(key=lambda row: row[1].active, reverse=order == "desc")
+        assert [
+            (each.thread.id, each.thread.title, each.preview, each.unread) for each in page.data
+        ] == [(thread_id, kept.title, kept.newest, kept.unread) for thread_id, kept in rows[:limit]]
+        assert page.has_more == (len(rows) > limit)
+
+    @rule(user=USERS, word=st.sampled_from([*WORDS, "pea", "PLUM", "tree"]), limit=LIMITS)
+    def search(self, user: str, word: str, limit: int) -> None:
+        """Look for a word, page by page."""
+        owner = self.users[user]
+        found: list[tuple[str, str | None]] = []
+        after = None
+        while True:
+            page = self.outcome(self.store.search(word, limit, after, owner.context))
+            found += [(hit.thread_id, hit.item_id) for hit in page.data]
+            if (after := page.after) is None:
+                break
+        expected = {
+            (thread_id, item_id)
+            for thread_id, kept in owner.threads.items()
+            for item_id, text in [
+                (None, kept.title),
+                *[(item_id, message_text(row.item)) for item_id, row in kept.items.items()],
+            ]
+            if text and any(each.startswith(word.lower()) for each in index_words(text).split())
+        }
+        assert len(found) == len(set(found))
+        assert set(found) == expected
 
     @rule(user=USERS, thread_id=THREADS, item_id=ITEMS, text=TEXTS, add=st.booleans())
     def write_item(self, user: str, thread_id: str, item_id: str, text: str, add: bool) -> None:
@@ -379,7 +508,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 def test_any_history_is_as_the_model_says(url: str) -> None:
-    """Forty random histories of forty steps, the same ones each time."""
+    """Thirty random histories of forty steps, the same ones each time."""
     with asyncio.Runner() as runner:
         store = open_store(url, data_dir=Path())
         runner.run(store.open())

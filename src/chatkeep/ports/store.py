@@ -194,6 +194,8 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
     ) -> bool:
         """Store an attachment's record if it is still `old`; say whether that happened.
 
+        The thread that it belongs to is not looked at, and stays: `bind_attachment` changes it.
+
         Raises:
             NotFoundError: It has been deleted.
         """
@@ -207,7 +209,11 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
         expires_at: datetime | None,
         context: RequestContext,
     ) -> Share:
-        """Share a thread as it is now with those who know the secret of this digest."""
+        """Share a thread as it is now with those who know the secret of this digest.
+
+        The same again returns the share that is there. Its id, or its digest, with anything else:
+        `ConflictError`.
+        """
 
     @abstractmethod
     async def load_shares(self, thread_id: str, context: RequestContext) -> list[Share]:
@@ -240,7 +246,7 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
             TurnRunningError: The thread has a running turn, and the order does not queue.
             KeyReusedError: The key was used with another digest.
             NotFoundError: The thread, or an attachment, is not there.
-            ConflictError: The new thread exists.
+            ConflictError: The new thread, or a turn with this id, exists.
         """
 
     @abstractmethod
@@ -249,7 +255,10 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
 
     @abstractmethod
     async def load_thread_turn(self, thread_id: str, context: RequestContext) -> Turn | None:
-        """Return the turn of a thread that is running, else the newest one; None without one."""
+        """Return the turn of a thread that runs, else the next to run, else the newest one.
+
+        None if the thread has had none.
+        """
 
     @abstractmethod
     async def renew_turn(
@@ -269,7 +278,10 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
     async def append_turn_events(
         self, turn_id: str, fence: int, rows: Sequence[EventRow], context: RequestContext
     ) -> None:
-        """Append to a turn's log. Rows that are there already stay. Raises as `renew_turn`."""
+        """Append rows, in their order, to a turn's log; those that are there already stay.
+
+        Raises as `renew_turn`.
+        """
 
     @abstractmethod
     async def load_turn_events(

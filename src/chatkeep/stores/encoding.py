@@ -112,7 +112,7 @@ def preview_of(record: str | None) -> str | None:
     """Return the beginning of a message on one line; `record` is its `type:body`, or None."""
     kind, _, body = (record or "").partition(":")
     text = decode_item_text(kind, body) if record else None
-    return " ".join(text[: 4 * PREVIEW].split())[:PREVIEW] if text else None
+    return " ".join(text[: 4 * PREVIEW].split())[:PREVIEW].rstrip() if text else None
 
 
 def encode_thread(thread: ThreadMetadata) -> ThreadRecord:

@@ -139,15 +139,27 @@ def _pairs(part: str, *, closing: bool) -> Iterator[str]:
 
 def _places(text: str, query: Sequence[str]) -> Iterator[tuple[int, int]]:
     for start, end in _runs(text):
-        run = fold(text[start:end])
+        parts = list(_parts(fold(text[start:end])))
         # Folding may change the length (ß); the whole run is marked then.
-        exact = len(run) == end - start
-        for part, unspaced in _parts(run):
-            if unspaced and exact:
-                yield from _joined(start + run.find(part), part, query)
-            elif any(part.startswith(word) or (unspaced and word in part) for word in query):
-                yield start, end
-                break
+        if sum(len(part) for part, _ in parts) == end - start:
+            yield from _places_in_parts(start, parts, query)
+        elif any(
+            part.startswith(word) or (unspaced and word in part)
+            for part, unspaced in parts
+            for word in query
+        ):
+            yield start, end
+
+
+def _places_in_parts(
+    offset: int, parts: Sequence[tuple[str, bool]], query: Sequence[str]
+) -> Iterator[tuple[int, int]]:
+    for part, unspaced in parts:
+        if unspaced:
+            yield from _joined(offset, part, query)
+        elif any(part.startswith(word) for word in query):
+            yield offset, offset + len(part)
+        offset += len(part)
 
 
 def _joined(offset: int, part: str, query: Sequence[str]) -> Iterator[tuple[int, int]]:

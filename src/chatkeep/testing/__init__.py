@@ -18,10 +18,12 @@ __all__ = ["FileStorageContract", "ScriptedProvider", "StoreContract"]
 _SUITES = (
     "store_contract",
     "store_finding",
+    "store_lists",
     "store_pages",
     "store_sharing",
     "store_tenancy",
     "store_turns",
+    "store_upkeep",
     "store_values",
 )
 

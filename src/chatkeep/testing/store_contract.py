@@ -1,4 +1,4 @@
-"""The store's contract as tests, to be subclassed with an async fixture `store`.
+"""The store's contract as tests, to be subclassed with two async fixtures.
 
     class TestMyStore(StoreContract):
         @pytest_asyncio.fixture
@@ -8,7 +8,7 @@
             yield store
             await store.aclose()
 
-Each test gets an empty store.
+Each test gets an empty store; those that copy one also get another, `second_store`.
 """
 
 import asyncio
@@ -21,11 +21,13 @@ from chatkit.store import NotFoundError as ChatKitNotFoundError
 from chatkeep.errors import ConflictError, NotFoundError
 from chatkeep.ports import Store
 from chatkeep.testing.store_finding import FindingContract
+from chatkeep.testing.store_lists import ListsContract
 from chatkeep.testing.store_pages import PagesContract, item_ids, thread_ids
 from chatkeep.testing.store_samples import asking, file, hidden, image, message, question, thread
 from chatkeep.testing.store_sharing import SharingContract
 from chatkeep.testing.store_tenancy import TenancyContract
 from chatkeep.testing.store_turns import TurnsContract
+from chatkeep.testing.store_upkeep import UpkeepContract
 from chatkeep.testing.store_values import ValuesContract
 
 ANN = asking()
@@ -33,7 +35,14 @@ ANN = asking()
 
 @pytest.mark.asyncio
 class StoreContract(
-    ValuesContract, PagesContract, FindingContract, SharingContract, TurnsContract, TenancyContract
+    ValuesContract,
+    PagesContract,
+    FindingContract,
+    ListsContract,
+    SharingContract,
+    TurnsContract,
+    UpkeepContract,
+    TenancyContract,
 ):
     """What `chatkeep.ports.Store` promises."""
 

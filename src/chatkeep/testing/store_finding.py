@@ -1,16 +1,16 @@
-"""The part of the store's contract about finding a conversation again: lists, and searching."""
+"""The part of the store's contract about changing threads and searching them."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from chatkit.types import HiddenContextItem, Page, ThreadMetadata
+from chatkit.types import Page, ThreadMetadata
 
 from chatkeep.errors import NotFoundError
-from chatkeep.ports import SearchHit, Store, ThreadSummary
+from chatkeep.ports import SearchHit, Store
+from chatkeep.testing.store_lists import ask, titled
 from chatkeep.testing.store_pages import LIMITS, thread_ids
-from chatkeep.testing.store_samples import MOMENT, asking, hidden, message, question, thread
+from chatkeep.testing.store_samples import asking, hidden, message, thread
 
 ANN, BOB = asking(), asking(user="bob")
 
@@ -53,7 +53,7 @@ FOUND = [
     ("नमस्ते", "hi"),
     ("load_thread", "code"),
     ("thread loa", "code"),
-    ("2.10", "code"),
+    ("v2.10", "code"),
     ("quoted", "odd"),
     ("and or not", "odd"),
     ('"quoted" AND', "odd"),
@@ -79,37 +79,11 @@ NOWHERE = [
     "trasse",
     "NEAR(köln straße)x",
     "words: köln",
-    "köln:* | paris",
+    "köln:* | zebra",
     "-köln zebra",
     "x" * 5000,
 ]
 """What is in no text, among it what databases take for operators."""
-
-
-async def summaries(
-    store: Store, order: str = "desc", limit: int = 100, *, archived: bool = False
-) -> list[ThreadSummary]:
-    """Return a user's summaries, page by page."""
-    found: list[ThreadSummary] = []
-    after = None
-    while True:
-        page = await store.load_summaries(limit, after, order, ANN, archived=archived)
-        found += page.data
-        assert page.has_more == (page.after is not None)
-        if not page.has_more:
-            return found
-        after = page.after
-
-
-async def listed(store: Store, order: str = "desc", limit: int = 100, **how: bool) -> list[str]:
-    """Return the ids of the user's threads by activity."""
-    return [each.thread.id for each in await summaries(store, order, limit, **how)]
-
-
-async def only(store: Store) -> ThreadSummary:
-    """Return the summary of the only thread."""
-    (summary,) = await summaries(store)
-    return summary
 
 
 async def hits(store: Store, text: str, limit: int = 100) -> list[SearchHit]:
@@ -130,23 +104,9 @@ async def found_in(store: Store, text: str, limit: int = 100) -> list[str]:
     return [hit.item_id or hit.thread_id for hit in await hits(store, text, limit)]
 
 
-async def ask(store: Store, thread_id: str, item_id: str, text: str = "") -> None:
-    """Write as the user."""
-    await store.add_thread_item(thread_id, question(item_id, thread_id=thread_id, text=text), ANN)
-
-
-def titled(title: str | None) -> Any:
-    """Return the change of a title."""
-
-    def change(changed: ThreadMetadata) -> None:
-        changed.title = title
-
-    return change
-
-
 @pytest.mark.asyncio
 class FindingContract:
-    """How a conversation is found again."""
+    """What a thread is called, and how what it says is found again."""
 
     async def test_a_thread_is_changed(self, store: Store) -> None:
         """What the change did not touch stays, and what comes back is what is stored."""
@@ -199,134 +159,6 @@ class FindingContract:
         assert await store.load_thread("thr_1", ANN) == thread(title="old")
         assert await found_in(store, "old") == ["thr_1"]
 
-    async def test_threads_are_listed_by_what_the_user_wrote_last(self, store: Store) -> None:
-        """A message of the user brings a thread to the front; one of the assistant does not."""
-        assert await store.load_summaries(5, None, "desc", ANN) == Page()
-        for n in range(4):
-            await store.create_thread(thread(f"thr_{n}"), question("msg_1"), ANN)
-        assert await listed(store) == ["thr_3", "thr_2", "thr_1", "thr_0"]
-        await ask(store, "thr_1", "msg_2")
-        await store.add_thread_item("thr_0", message("msg_2"), ANN)
-        await store.save_item("thr_0", question("msg_1", text="edited"), ANN)
-        await store.change_thread("thr_2", titled("new"), ANN)
-        assert await listed(store) == ["thr_1", "thr_3", "thr_2", "thr_0"]
-        assert await thread_ids(store) == ["thr_0", "thr_1", "thr_2", "thr_3"]
-        await store.delete_thread_item("thr_1", "msg_2", ANN)
-        assert await listed(store) == ["thr_1", "thr_3", "thr_2", "thr_0"]
-
-    async def test_pages_of_summaries_are_complete_in_both_orders(self, store: Store) -> None:
-        """Whatever the limit, each thread comes once, and a page may begin behind a thread."""
-        ids = [f"thr_{n}" for n in range(8)]
-        for thread_id in ids:
-            await store.save_thread(thread(thread_id), ANN)
-        await store.save_thread(thread("other"), BOB)
-        for limit in LIMITS:
-            assert await listed(store, "asc", limit) == ids
-            assert await listed(store, "desc", limit) == ids[::-1]
-        page = await store.load_summaries(2, "thr_5", "desc", ANN)
-        assert [each.thread.id for each in page.data] == ["thr_4", "thr_3"]
-        await store.delete_thread("thr_3", ANN)
-        page = await store.load_summaries(2, page.after, "desc", ANN)
-        assert [each.thread.id for each in page.data] == ["thr_2", "thr_1"]
-        of_threads = (await store.load_threads(1, None, "asc", ANN)).after
-        of_archived = page.after
-        for after, archived in (
-            ("other", False),
-            ("thr_3", False),
-            ("", False),
-            (of_threads, False),
-            (of_archived, True),
-        ):
-            with pytest.raises(NotFoundError):
-                await store.load_summaries(2, after, "desc", ANN, archived=archived)
-        for limit, order in ((0, "asc"), (5, "up")):
-            with pytest.raises(ValueError, match=r"limit|order"):
-                await store.load_summaries(limit, None, order, ANN)
-
-    async def test_a_summary_shows_the_newest_message(self, store: Store) -> None:
-        """Its beginning, on one line; of what clients never see, nothing."""
-        await store.save_thread(thread(title="title", metadata={"a": 1}), ANN)
-        empty = await only(store)
-        assert empty.thread == thread(title="title", metadata={"a": 1})
-        assert (empty.preview, empty.unread, empty.archived) == (None, False, False)
-        await ask(store, "thr_1", "msg_1", "A question\n\n of two  lines")
-        assert (await only(store)).preview == "A question of two lines"
-        await store.add_thread_item("thr_1", message("msg_2", "An answer " * 100), ANN)
-        await store.add_thread_item("thr_1", hidden("msg_3"), ANN)
-        preview = (await only(store)).preview
-        assert preview == ("An answer " * 20).rstrip()
-        await store.save_item("thr_1", message("msg_2", "Another"), ANN)
-        assert (await only(store)).preview == "Another"
-        await store.delete_thread_item("thr_1", "msg_2", ANN)
-        assert (await only(store)).preview == "A question of two lines"
-        secret = HiddenContextItem(id="msg_1", thread_id="thr_1", created_at=MOMENT, content="x")
-        await store.save_item("thr_1", secret, ANN)
-        assert (await only(store)).preview is None
-
-    async def test_activity_is_when_the_user_wrote(self, store: Store) -> None:
-        """By the server's clock, not by that of the message."""
-        before = datetime.now(UTC) - timedelta(milliseconds=1)
-        await store.save_thread(thread(created_at=MOMENT), ANN)
-        created = (await only(store)).active_at
-        assert created >= before
-        assert created.utcoffset() == timedelta(0)
-        await store.add_thread_item("thr_1", message("msg_1"), ANN)
-        assert (await only(store)).active_at == created
-        async with asyncio.timeout(30):
-            n = 1
-            while (active := (await only(store)).active_at) == created:
-                n += 1
-                await ask(store, "thr_1", f"msg_{n}")
-        assert active > created
-
-    async def test_a_thread_is_unread_until_it_was_read(self, store: Store) -> None:
-        """What the assistant writes makes it unread; who reads, or writes, has read it."""
-        await store.create_thread(thread(), question("msg_1"), ANN)
-        assert not (await only(store)).unread
-        await store.add_thread_item("thr_1", hidden("msg_2"), ANN)
-        assert not (await only(store)).unread
-        await store.add_thread_item("thr_1", message("msg_3"), ANN)
-        assert (await only(store)).unread
-        await store.mark_read("thr_1", ANN)
-        assert not (await only(store)).unread
-        await store.save_item("thr_1", message("msg_3", "longer"), ANN)
-        assert not (await only(store)).unread
-        await store.add_thread_item("thr_1", message("msg_4"), ANN)
-        await store.delete_thread_item("thr_1", "msg_4", ANN)
-        assert not (await only(store)).unread
-        await store.add_thread_item("thr_1", message("msg_5"), ANN)
-        await ask(store, "thr_1", "msg_6")
-        assert not (await only(store)).unread
-
-    async def test_archived_threads_have_a_list_of_their_own(self, store: Store) -> None:
-        """They are taken back by hand, or when the user writes in them again."""
-        for n in range(3):
-            await store.save_thread(thread(f"thr_{n}"), ANN)
-        for _ in range(2):
-            await store.archive_thread("thr_1", True, ANN)
-        await store.archive_thread("thr_2", True, ANN)
-        await store.archive_thread("thr_0", False, ANN)
-        assert await listed(store) == ["thr_0"]
-        assert await listed(store, archived=True) == ["thr_2", "thr_1"]
-        assert all(each.archived for each in await summaries(store, archived=True))
-        assert await thread_ids(store) == ["thr_0", "thr_1", "thr_2"]
-        await store.add_thread_item("thr_1", message("msg_1"), ANN)
-        await store.change_thread("thr_1", titled("new"), ANN)
-        assert await listed(store, archived=True) == ["thr_2", "thr_1"]
-        await ask(store, "thr_1", "msg_2")
-        await store.archive_thread("thr_2", False, ANN)
-        assert await listed(store) == ["thr_1", "thr_2", "thr_0"]
-
-    async def test_an_unknown_thread_is_neither_read_nor_archived(self, store: Store) -> None:
-        """Both are not found."""
-        for call in (
-            store.mark_read("thr_x", ANN),
-            store.archive_thread("thr_x", True, ANN),
-            store.archive_thread("thr_x", False, ANN),
-        ):
-            with pytest.raises(NotFoundError):
-                await call
-
     async def test_texts_are_found_by_their_words(self, store: Store) -> None:
         """All words, the last one's beginning; without case and accents, in any script."""
         await store.save_thread(thread(), ANN)
@@ -334,16 +166,13 @@ class FindingContract:
             await store.add_thread_item("thr_1", message(item_id, text), ANN)
         found = {text: await found_in(store, text) for text, _ in FOUND}
         assert found == {text: [where] for text, where in FOUND}
-        assert {text: await found_in(store, text) for text in NOWHERE if text.isprintable()} == {
-            text: [] for text in NOWHERE if text.isprintable()
-        }
 
-    @pytest.mark.parametrize("text", NOWHERE)
-    async def test_odd_questions_find_nothing(self, store: Store, text: str) -> None:
+    async def test_odd_questions_find_nothing(self, store: Store) -> None:
         """No text is an operator, and none is an error."""
         await store.save_thread(thread(title="Köln"), ANN)
         await store.add_thread_item("thr_1", message("msg_1", " ".join(TEXTS.values())), ANN)
-        assert await store.search(text, 9, None, ANN) == Page()
+        for text in NOWHERE:
+            assert await store.search(text, 9, None, ANN) == Page(), text
 
     async def test_what_is_found_shows_its_place(self, store: Store) -> None:
         """Title, thread, and a part of the text in which the marks are the words."""

@@ -1,5 +1,6 @@
 """The part of the store's contract about whose data is whose."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -170,7 +171,7 @@ async def furnish(store: Store, context: RequestContext, mark: str) -> None:
     await store.add_thread_item("thr_1", message("msg_2", mark), context)
     await store.add_feedback("thr_1", ["msg_1", "msg_2"], "positive", context)
     await store.create_share("thr_1", "shr_1", f"digest of {context.principal}", None, context)
-    order = turn_order("trn_1", "thr_1", key="key_1", request=mark)
+    order = turn_order("trn_1", "thr_1", key="key_1", request=json.dumps(mark))
     await store.begin_turn(order, context)
     await store.append_turn_events("trn_1", 1, [EventRow(1, 2, mark)], context)
 

@@ -67,7 +67,7 @@ _SCRUB = (
     "PRAGMA wal_checkpoint(TRUNCATE)",
 )
 
-Role = Literal["read", "write", "migrate"]
+Role = Literal["read", "write", "migrate", "scrub"]
 
 
 def _hits(_: ColumnElement[bool]) -> FromClause:
@@ -148,14 +148,14 @@ class SqliteDatabase(Database):
 
     async def scrub(self) -> None:
         """Merge the words' index, rewrite the file without gaps, and empty the WAL."""
-        engine = self._engine("migrate")
+        engine = self._engine("scrub")
         try:
             await self._explaining(lambda: self._scrub(engine))
         finally:
             await engine.dispose()
 
     async def _scrub(self, engine: AsyncEngine) -> None:
-        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        async with engine.connect() as connection:
             for statement in _SCRUB:
                 await connection.exec_driver_sql(statement)
 
@@ -200,13 +200,10 @@ class SqliteDatabase(Database):
 
     def _engine(self, role: Role) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0}
+        if alone := role in ("read", "scrub"):  # each statement is its own transaction
+            options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         if role == "read":
-            options = {
-                "pool_size": _READERS,
-                "max_overflow": 0,
-                "isolation_level": "AUTOCOMMIT",
-                "skip_autocommit_rollback": True,
-            }
+            options["pool_size"] = _READERS
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(self._path)),
             # Transactions are ours to begin: the driver's own ones are not IMMEDIATE.
@@ -225,7 +222,7 @@ class SqliteDatabase(Database):
             cursor.close()
 
         event.listen(engine.sync_engine, "connect", configure)
-        if role != "read":
+        if not alone:
             event.listen(engine.sync_engine, "begin", begin_immediate)
         return engine
 

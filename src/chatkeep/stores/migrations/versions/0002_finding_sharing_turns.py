@@ -225,7 +225,11 @@ def _walk(table: sa.Table, key: list[str], more: list[str]) -> Iterator[sa.Row[A
 
 
 def _set_active(connection: sa.Connection, tenant: str, owner: str, thread: str, body: str) -> None:
-    moment = datetime.fromisoformat(json.loads(body)["created_at"])
+    # What cannot be read is left out everywhere; it must not stop an upgrade.
+    created_at = json.loads(body).get("created_at")
+    if created_at is None:
+        return
+    moment = datetime.fromisoformat(created_at)
     connection.execute(
         sa.update(threads)
         .where(threads.c.tenant == tenant, threads.c.owner == owner, threads.c.id == thread)
