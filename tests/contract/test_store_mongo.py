@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import pytest_asyncio
 from pymongo.errors import OperationFailure
 
 from chatkeep.errors import TooLargeError
@@ -26,6 +27,12 @@ class TestMongoStore(StoreContract):
     def store(self, mongo_store: Store) -> Store:
         """A store in an empty database."""
         return mongo_store
+
+    @pytest_asyncio.fixture
+    async def second_store(self, mongo: MongoServer, open_mongo: OpenMongo) -> Store:
+        """Another one."""
+        store: Store = await open_mongo(mongo.database())
+        return store
 
 
 async def test_racing_writers_of_two_instances_make_one_order(
@@ -153,7 +160,7 @@ async def test_a_mistake_of_ours_passes(mongo_store: MongoStore) -> None:
     """It is not taken for a database that is gone, and ends its transaction."""
 
     async def wrong(commands: Commands) -> None:
-        take = mongo_store._statements.take_thread_seq(Key("acme", "ann"))
+        take = mongo_store._statements.take_places(Key("acme", "ann"), 1)
         await commands.take(take)
         await commands._database["threads"].update_one(
             {}, {"$nonsense": {"a": 1}}, session=commands._session

@@ -20,6 +20,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from weakref import WeakValueDictionary
 
 import pymongo
@@ -34,7 +35,7 @@ from chatkeep.stores.mongo import opening
 from chatkeep.stores.mongo.commands import Commands, Database
 from chatkeep.stores.mongo.faults import Tries, leaves_doubt
 from chatkeep.stores.mongo.schema import prepare
-from chatkeep.stores.mongo.statements import Document, Find
+from chatkeep.stores.mongo.statements import Distinct, Document, Find
 from chatkeep.stores.mongo.url import MongoUrl
 
 _PATIENCE = 10.0
@@ -108,15 +109,21 @@ class MongoDatabase:
         found = self._tried(lambda: commands.find(statement))
         return await self._underway.to_the_end(found, self.deadline)
 
-    async def command(self, command: Work[int]) -> int:
-        """Send one command that changes one document, by itself; return how many it found.
+    async def distinct(self, statement: Distinct) -> list[Any]:
+        """Return the different values of a field."""
+        commands = Commands(self._opened(), None)
+        found = self._tried(lambda: commands.distinct(statement))
+        return await self._underway.to_the_end(found, self.deadline)
+
+    async def command[T](self, command: Work[T]) -> T:
+        """Send one command that changes one document, by itself; return what it says.
 
         It may be sent more than once, so its second time must end as its first.
         """
         commands = Commands(self._opened(), None)
         tries = Tries(_PATIENCE)
 
-        async def sent() -> int:
+        async def sent() -> T:
             try:
                 return await command(commands)
             except PyMongoError as error:

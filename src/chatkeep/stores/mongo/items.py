@@ -6,14 +6,15 @@ from chatkit.types import FeedbackKind, Page, ThreadItem
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import NotFoundError
-from chatkeep.stores.encoding import ItemRecord, decode_item, encode_item
-from chatkeep.stores.mongo.asking import Asking, found, key_of, placed
+from chatkeep.stores.encoding import decode_item
+from chatkeep.stores.mongo.asking import key_of, placed
 from chatkeep.stores.mongo.commands import Commands
-from chatkeep.stores.mongo.statements import Behind, Document
+from chatkeep.stores.mongo.statements import Behind, Document, NewItem
+from chatkeep.stores.mongo.writing import Writing, asks, new_item
 from chatkeep.stores.paging import build_page, check_page
 
 
-class Items(Asking):
+class Items(Writing):
     """The items' part of the store."""
 
     async def load_thread_items(
@@ -45,15 +46,15 @@ class Items(Asking):
         self, thread_id: str, item: ThreadItem, context: RequestContext
     ) -> None:
         """Store an item behind the others, or in its place if it is there already."""
-        await self._put(thread_id, item.id, encode_item(item), context)
+        await self._put(thread_id, new_item(item), context)
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
         """Store an item in its place, or behind the others if it is new."""
-        record = encode_item(item)
+        new = new_item(item)
         # Unlike an added item, a saved one is nearly always there: one command.
-        update = self._statements.update_item(key_of(context), thread_id, item.id, record)
+        update = self._statements.update_item(key_of(context), thread_id, new)
         if not await self._db.command(lambda commands: commands.update(update)):
-            await self._put(thread_id, item.id, record, context)
+            await self._put(thread_id, new, context)
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
         """Load an item."""
@@ -72,11 +73,15 @@ class Items(Asking):
         self, thread_id: str, item_ids: Sequence[str], context: RequestContext
     ) -> None:
         """Delete several items and their feedback."""
-        if not item_ids:
-            return
         key = key_of(context)
         delete = self._statements.delete_items(key, thread_id, item_ids)
-        await self._db.write((*key, thread_id), lambda commands: commands.delete(delete))
+
+        async def work(commands: Commands) -> None:
+            await self._refuse_if_held(commands, key)
+            if item_ids:
+                await commands.delete(delete)
+
+        await self._db.write((*key, thread_id), work)
 
     async def add_feedback(
         self,
@@ -108,17 +113,22 @@ class Items(Asking):
             await self._one(self._statements.has_thread(key, thread_id))
         return {row["id"]: row["feedback"] for row in rows}
 
-    async def _put(
-        self, thread_id: str, item_id: str, record: ItemRecord, context: RequestContext
-    ) -> None:
-        key, say = key_of(context), self._statements
+    async def _put(self, thread_id: str, item: NewItem, context: RequestContext) -> None:
+        key = key_of(context)
+        if asks(item):
 
-        async def work(commands: Commands) -> None:
-            # First: whoever else writes to the thread now gives way, or has been before.
-            seq = found(await commands.take(say.take_item_seq(key, thread_id)))
-            await commands.update(say.put_item(key, thread_id, item_id, record, seq))
+            async def ask(commands: Commands) -> None:
+                place = await self._take_places(commands, key, 1)
+                await self._ask(commands, key, thread_id, item, place)
 
-        await self._db.write((*key, thread_id), work)
+            await self._db.write(key, ask)
+            return
+        doc = await self._reserve(key, 1)
+
+        async def put(commands: Commands) -> None:
+            await self._put_item(commands, key, thread_id, item, doc)
+
+        await self._db.write((*key, thread_id), put)
 
 
 def _decode(row: Document) -> ThreadItem | None:

@@ -1,11 +1,16 @@
 """The `Store` on MongoDB, put together."""
 
 from chatkeep.stores.mongo.attachments import Attachments
+from chatkeep.stores.mongo.finding import Finding
 from chatkeep.stores.mongo.items import Items
+from chatkeep.stores.mongo.sharing import Sharing
+from chatkeep.stores.mongo.takeovers import Takeovers
 from chatkeep.stores.mongo.threads import Threads
+from chatkeep.stores.mongo.turns import Turns
+from chatkeep.stores.mongo.upkeep import Upkeep
 
 
-class MongoStore(Threads, Items, Attachments):
+class MongoStore(Threads, Items, Attachments, Finding, Sharing, Turns, Takeovers, Upkeep):
     """A `Store` on a `MongoDatabase`, which says how to connect and how it fails."""
 
     async def open(self) -> None:

@@ -1,17 +1,19 @@
 """Threads: written under the owner's counter, deleted with what belongs to them."""
 
+from collections.abc import Callable
+
 from chatkit.types import Page, ThreadMetadata, UserMessageItem
 
 from chatkeep.context import RequestContext
-from chatkeep.errors import ConflictError, NotFoundError
-from chatkeep.stores.encoding import decode_thread, encode_item, encode_thread
-from chatkeep.stores.mongo.asking import Asking, found, key_of, placed
+from chatkeep.stores.encoding import decode_thread, encode_thread
+from chatkeep.stores.mongo.asking import found, key_of, placed
 from chatkeep.stores.mongo.commands import Commands
 from chatkeep.stores.mongo.statements import Behind, Document
+from chatkeep.stores.mongo.writing import Writing, attachment_ids, new_item, new_thread
 from chatkeep.stores.paging import build_page, check_page
 
 
-class Threads(Asking):
+class Threads(Writing):
     """The threads' part of the store."""
 
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
@@ -21,17 +23,36 @@ class Threads(Asking):
 
     async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
         """Store a thread, new or changed."""
-        key, record, say = key_of(context), encode_thread(thread), self._statements
+        key, say = key_of(context), self._statements
         # A saved thread is nearly always there: one command.
-        update = say.update_thread(key, thread.id, record)
+        update = say.update_thread(key, thread.id, encode_thread(thread))
         if await self._db.command(lambda commands: commands.update(update)):
             return
 
         async def work(commands: Commands) -> None:
-            seq = found(await commands.take(say.take_thread_seq(key)))
-            await commands.update(say.put_thread(key, thread.id, record, seq, last_seq=0))
+            place = await self._take_places(commands, key, 1)
+            new = new_thread(thread, place, docs=1, last_seq=0)
+            await commands.update(say.put_thread(key, new))
 
         await self._db.write(key, work)
+
+    async def change_thread(
+        self,
+        thread_id: str,
+        change: Callable[[ThreadMetadata], None],
+        context: RequestContext,
+    ) -> ThreadMetadata:
+        """Change a thread that exists, and return it as it is now."""
+        key, say = key_of(context), self._statements
+
+        async def work(commands: Commands) -> ThreadMetadata:
+            # Who changes the thread after it was read here makes this give way.
+            thread = found(_decode(found(await commands.one(say.load_thread(key, thread_id)))))
+            change(thread)
+            await commands.update(say.update_thread(key, thread_id, encode_thread(thread)))
+            return thread
+
+        return await self._db.write((*key, thread_id), work)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: RequestContext
@@ -50,10 +71,10 @@ class Threads(Asking):
         key, say = key_of(context), self._statements
 
         async def work(commands: Commands) -> None:
+            await self._refuse_if_held(commands, key)
             # Who adds to the thread changes its document too: one of the two gives way.
             if await commands.delete(say.delete_thread(key, thread_id)):
-                await commands.delete(say.delete_items_of_thread(key, thread_id))
-                await commands.delete(say.delete_attachments_of_thread(key, thread_id))
+                await self._drop_parts(commands, key, thread_id)
 
         await self._db.write((*key, thread_id), work)
 
@@ -61,19 +82,13 @@ class Threads(Asking):
         self, thread: ThreadMetadata, message: UserMessageItem, context: RequestContext
     ) -> None:
         """Store a new thread and its first message: both, or neither."""
-        key, say = key_of(context), self._statements
-        record, first = encode_thread(thread), encode_item(message)
+        key, first, files = key_of(context), new_item(message), attachment_ids(message)
 
         async def work(commands: Commands, repeated: bool) -> None:
-            for attachment in message.attachments:
-                if not await commands.update(say.bind_attachment(key, attachment.id, thread.id)):
-                    raise NotFoundError
-            if await commands.one(say.has_thread(key, thread.id)) is None:
-                seq = found(await commands.take(say.take_thread_seq(key)))
-                await commands.update(say.put_thread(key, thread.id, record, seq, last_seq=1))
-                await commands.update(say.put_item(key, thread.id, message.id, first, seq=1))
-            elif not (repeated and await commands.one(say.item_seq(key, thread.id, message.id))):
-                raise ConflictError
+            place = await self._take_places(commands, key, 2)
+            # The message takes the first position; its author has read it.
+            new = new_thread(thread, place, docs=2, last_seq=1)
+            await self._create_thread(commands, key, new, first, files, repeated=repeated)
 
         await self._db.write_once(key, work)
 
