@@ -5,66 +5,96 @@ a time, and the walk over all operations must find a difference.
 """
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from copy import deepcopy
 from typing import Any
 
 import pytest
 from pymongo.errors import PyMongoError
 
 from chatkeep.errors import ChatkeepError
+from chatkeep.ports import Store
 from chatkeep.stores.mongo.schema import INDEXES
 from chatkeep.stores.mongo.store import MongoStore
-from support.isolation import difference
-from support.mongo import MongoServer, OpenMongo
+from support.isolation import Rows, difference
 from support.mongo_statements import NAMES, sample
 
 PREDICATES = ("tenant", "owner")
 
 
-def without(predicate: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the method, whose statements lack a predicate."""
+def filters(statement: Any) -> list[dict[str, Any]]:
+    """Return everything in a statement that chooses documents."""
+    newest = getattr(statement, "newest", None) or {}
+    return [statement.filter, *[each.filter for each in newest.values()]]
+
+
+def without(predicate: str, place: int, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method, whose statements lack a predicate in one of their filters."""
 
     def mutant(*args: Any, **kwargs: Any) -> Any:
-        statement = method(*args, **kwargs)
-        left = {key: value for key, value in statement.filter.items() if key != predicate}
-        return replace(statement, filter=left)
+        statement = deepcopy(method(*args, **kwargs))
+        del filters(statement)[place][predicate]
+        return statement
 
     return mutant
 
 
+HARMLESS = ("turns_of_thread",)
+"""What they find is only used with the owner's key again."""
+
+MUTANTS = [
+    (name, place, predicate)
+    for name in NAMES
+    if name not in HARMLESS
+    for place in range(len(filters(sample(name))))
+    for predicate in PREDICATES
+]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_statement_names_tenant_and_owner(name: str) -> None:
-    """Each has one filter, which compares both; nothing else may choose documents."""
-    statement = sample(name)
-    assert statement.filter["tenant"] == "acme"
-    assert statement.filter["owner"] == "ann"
-    assert "filter" in {field.name for field in fields(statement)}
+    """Each of its filters compares both; nothing else may choose documents."""
+    for each in filters(sample(name)):
+        assert each["tenant"] == "acme"
+        # A hold can also be of the whole tenant.
+        assert each["owner"] == ({"$in": ["", "ann"]} if name == "own_hold" else "ann")
 
 
-def strays(mongo: MongoServer, database: str) -> int:
-    """Return how many documents belong to nobody: an upsert stores its filter's fields."""
-    nobodys = {"$or": [{predicate: {"$exists": False}} for predicate in PREDICATES]}
-    return sum(mongo.client[database][name].count_documents(nobodys) for name in INDEXES)
+async def rows_of(store: Store) -> Rows:
+    """Return all documents, as they are stored."""
+    assert isinstance(store, MongoStore)
+    first, *others = [[{"$addFields": {"of": name}}] for name in INDEXES]
+    stages: list[dict[str, Any]] = [*first]
+    for name, stage in zip(list(INDEXES)[1:], others, strict=True):
+        stages.append({"$unionWith": {"coll": name, "pipeline": stage}})
+    cursor = await store._db._opened()[next(iter(INDEXES))].aggregate(stages)
+    found: Rows = {name: [] for name in INDEXES}
+    for row in sorted(await cursor.to_list(), key=lambda row: str(row["_id"])):
+        found[row["of"]].append(((row.get("tenant"), row.get("owner")), row))
+    return found
 
 
-async def test_the_statements_as_they_are_keep_users_apart(
-    mongo: MongoServer, emptied_mongo: str, mongo_store: MongoStore
-) -> None:
+async def strays(store: MongoStore) -> list[Any]:
+    """Return the documents that belong to nobody: an upsert stores its filter's fields."""
+    tables = (await rows_of(store)).values()
+    return [row for table in tables for owner, row in table if None in owner]
+
+
+async def test_the_statements_as_they_are_keep_users_apart(mongo_store: MongoStore) -> None:
     """Nothing taken out, nothing found."""
-    assert await difference(mongo_store) is None
-    assert strays(mongo, emptied_mongo) == 0
+    assert await difference(mongo_store, rows_of) is None
+    assert await strays(mongo_store) == []
 
 
-@pytest.mark.parametrize("predicate", PREDICATES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "place", "predicate"), MUTANTS)
 async def test_a_missing_predicate_is_noticed(
-    mongo: MongoServer, emptied_mongo: str, open_mongo: OpenMongo, name: str, predicate: str
+    mongo_store: MongoStore, name: str, place: int, predicate: str
 ) -> None:
     """With one comparison less, users see or touch each other's documents, or nothing works."""
-    store: MongoStore = await open_mongo(emptied_mongo)
-    setattr(store._statements, name, without(predicate, getattr(store._statements, name)))
+    store = mongo_store
+    mutant = without(predicate, place, getattr(store._statements, name))
+    setattr(store._statements, name, mutant)
     try:
-        noticed = await difference(store) is not None
+        noticed = await difference(store, rows_of) is not None
     except (PyMongoError, ChatkeepError):
         noticed = True
-    assert noticed or strays(mongo, emptied_mongo)
+    assert noticed or await strays(store)

@@ -114,19 +114,18 @@ class Turns(Writing):
         key, say = key_of(context), self._statements
         ending = say.end_turn(key, turn_id, fence, end)
         items = [new_item(item) for item in end.items]
-        thread_id = (await self._one(say.load_turn(key, turn_id)))["thread_id"]
         doc = await self._reserve(key, len(items)) if items else 0
 
         async def work(commands: Commands) -> Turn:
             if row := await commands.take(ending):
-                await self._store_end(commands, key, thread_id, end.removed, items, doc)
+                await self._store_end(commands, key, row["thread_id"], end.removed, items, doc)
                 return turn_of(row)
             turn = turn_of(found(await commands.one(say.load_turn(key, turn_id))))
             if (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
                 raise LeaseLostError
             return turn
 
-        return await self._db.write((*key, thread_id), work)
+        return await self._db.write((*key, turn_id), work)
 
     async def _enter(
         self,

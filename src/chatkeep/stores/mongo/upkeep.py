@@ -24,7 +24,7 @@ from chatkeep.stores.mongo.statements import Document, Find, Key, Update
 from chatkeep.stores.mongo.writing import Writing
 
 _SCHEME = "operator"
-_CHUNK = 2_000
+_CHUNK = 500  # MongoDB advises to change no more than 1,000 documents at once
 _ERASED = (TURN_EVENTS, TURNS, SHARES, ATTACHMENTS, ITEMS, THREADS, OWNERS)
 """What is erased, each before that which it refers to."""
 

@@ -105,9 +105,9 @@ class Across:
         return Find(collection, whose, ("_id", "feedback"), limit)
 
     def delete_these(self, some: Find, documents: Sequence[Document]) -> Delete:
-        """Documents that were found."""
+        """Documents that were found in the same transaction, by the index that they all have."""
         these = {"_id": {"$in": [each["_id"] for each in documents]}}
-        return Delete(some.collection, {**some.filter, **these}, many=True)
+        return Delete(some.collection, these, many=True)
 
     def old_threads(self, tenant: str, before: int, spared: Sequence[str], limit: int) -> Find:
         """A tenant's threads in which nobody wrote since a moment, but those of some owners."""
