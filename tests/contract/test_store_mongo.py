@@ -8,9 +8,12 @@ from pymongo.errors import OperationFailure
 
 from chatkeep.errors import TooLargeError
 from chatkeep.ports import Store
+from chatkeep.ports.upkeep import TABLES as NAMES
 from chatkeep.stores.mongo.commands import Commands
+from chatkeep.stores.mongo.records import TABLES
 from chatkeep.stores.mongo.statements import Key
 from chatkeep.stores.mongo.store import MongoStore
+from chatkeep.stores.sql.schema import metadata
 from chatkeep.testing import StoreContract
 from chatkeep.testing.store_pages import item_ids, thread_ids
 from chatkeep.testing.store_samples import asking, file, message, question, thread
@@ -21,7 +24,13 @@ QUEUE = ("acme", "ann")
 
 
 class TestMongoStore(StoreContract):
-    """`mongodb://`."""
+    """`mongodb://`.
+
+    Each operation with others' ids is tried by the walk of `test_store_mongo_isolation.py`.
+    """
+
+    test_foreign_ids_are_unknown_ids = None  # type: ignore[assignment]
+    test_the_same_ids_never_mix = None  # type: ignore[assignment]
 
     @pytest.fixture
     def store(self, mongo_store: Store) -> Store:
@@ -154,6 +163,35 @@ async def test_what_no_document_holds_is_too_large(mongo_store: Store) -> None:
         await mongo_store.add_thread_item("thr_1", large, ANN)
     await mongo_store.add_thread_item("thr_1", message("msg_2", "x" * (15 << 20)), ANN)
     assert await item_ids(mongo_store) == ["msg_2"]
+
+
+def test_records_have_the_fields_of_the_tables() -> None:
+    """The same ones as in SQL, with the same keys: what one backend wrote the other can store."""
+    assert list(TABLES) == list(NAMES)
+    for name, table in TABLES.items():
+        sql = metadata.tables[name]
+        assert set(table.fields) == set(sql.columns.keys())
+        assert table.key == tuple(sql.primary_key.columns.keys())
+
+
+async def test_searching_begins_anew_behind_copied_texts(
+    mongo: MongoServer, emptied_mongo: str, mongo_store: Store
+) -> None:
+    """No two texts of a user have one place, whether they were written or copied."""
+    for n in range(3):
+        await mongo_store.create_thread(thread(f"thr_{n}"), question("msg_1"), ANN)
+        await mongo_store.add_thread_item(f"thr_{n}", message("msg_2", "apple"), ANN)
+    for table in ("threads", "items"):
+        records = await mongo_store.read_records(table, None, 99)
+        await mongo_store.write_records(table, records)
+        new = [{**each, "id": f"{each['id']}_", "seq": 10 + n} for n, each in enumerate(records)]
+        await mongo_store.write_records(table, new)
+    await mongo_store.add_thread_item("thr_1", message("msg_3", "apple"), ANN)
+    database = mongo.client[emptied_mongo]
+    docs = [row["doc"] for name in ("threads", "items") for row in database[name].find()]
+    assert len(docs) == len(set(docs)) == 6 + 13
+    page = await mongo_store.search("apple", 9, None, ANN)
+    assert page.data[0].item_id == "msg_3"
 
 
 async def test_a_mistake_of_ours_passes(mongo_store: MongoStore) -> None:

@@ -14,11 +14,20 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from chatkeep.errors import StoreUnavailableError
+from chatkeep.ports import EventRow, TurnEnd, TurnState
 from chatkeep.stores import open_store
 from chatkeep.stores.mongo import database as backend
 from chatkeep.stores.mongo.store import MongoStore
 from chatkeep.testing.store_pages import item_ids, thread_ids
-from chatkeep.testing.store_samples import asking, message, question, thread
+from chatkeep.testing.store_samples import (
+    asking,
+    file,
+    image,
+    message,
+    question,
+    thread,
+    turn_order,
+)
 from support.mongo import MongoServer, OpenMongo, Relay, StandIn
 
 ANN = asking()
@@ -105,6 +114,16 @@ async def test_work_whose_commit_is_forgotten_is_not_done_twice(
     assert not await mongo_store.title_thread("thr_1", "other", ANN)
     assert await thread_ids(mongo_store) == ["thr_1"]
     assert await item_ids(mongo_store) == ["msg_1", "msg_2"]
+    await mongo_store.save_attachment(file(), ANN)
+    assert await mongo_store.replace_attachment(file(), image("atc_1"), ANN)
+    for n in range(2):  # one of the two loses its answer
+        turn_id = f"trn_{n}"
+        turn = await mongo_store.begin_turn(turn_order(turn_id, message=question(turn_id)), ANN)
+        await mongo_store.append_turn_events(turn_id, 1, [EventRow(1, 1, "a")], ANN)
+        end = TurnEnd(TurnState.COMPLETED, items=[message(f"end_{n}")])
+        ended = await mongo_store.end_turn(turn_id, 1, end, ANN)
+        assert (turn.id, ended.state) == (turn_id, "completed")
+    assert (await item_ids(mongo_store))[2:] == ["trn_0", "end_0", "trn_1", "end_1"]
 
 
 async def test_an_outcome_that_nobody_tells_is_unknown(relayed: MongoStore, relay: Relay) -> None:

@@ -19,6 +19,10 @@ class Commands:
         self._database = database
         self._session = session
 
+    def aside(self) -> "Commands":
+        """Return the same without the transaction."""
+        return Commands(self._database, None)
+
     async def find(self, statement: Find) -> list[Document]:
         """Return the documents."""
         collection = self._database[statement.collection]

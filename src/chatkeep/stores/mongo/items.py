@@ -123,9 +123,9 @@ class Items(Writing):
 
             await self._db.write(key, ask)
             return
-        doc = await self._reserve(key, 1)
 
         async def put(commands: Commands) -> None:
+            doc = await self._reserve(commands, key, 1)
             await self._put_item(commands, key, thread_id, item, doc)
 
         await self._db.write((*key, thread_id), put)

@@ -114,9 +114,9 @@ class Turns(Writing):
         key, say = key_of(context), self._statements
         ending = say.end_turn(key, turn_id, fence, end)
         items = [new_item(item) for item in end.items]
-        doc = await self._reserve(key, len(items)) if items else 0
 
         async def work(commands: Commands) -> Turn:
+            doc = await self._reserve(commands, key, len(items)) if items else 0
             if row := await commands.take(ending):
                 await self._store_end(commands, key, row["thread_id"], end.removed, items, doc)
                 return turn_of(row)

@@ -52,17 +52,17 @@ class Writing(Asking):
         """Take the owner's next place among threads, and places among what is found."""
         return found(await commands.take(self._statements.take_places(key, docs)))
 
-    async def _reserve(self, key: Key, docs: int) -> int:
+    async def _reserve(self, commands: Commands, key: Key, docs: int) -> int:
         """Return the first of some places among what is found.
 
-        By itself, before the transaction: in it, all of a user's conversations would wait for
-        one another.
+        Beside the transaction, and before all else: in it, all of a user's conversations would
+        wait for one another.
 
         Raises:
             NotFoundError: The user has no thread.
         """
         take = self._statements.take_docs(key, docs)
-        taken = found(await self._db.command(lambda commands: commands.take(take)))
+        taken = found(await commands.aside().take(take))
         return int(taken["last_doc"]) - docs + 1
 
     async def _ask(
