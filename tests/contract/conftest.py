@@ -1,8 +1,9 @@
 """What the tests of the stores share."""
 
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest_asyncio
 
 from chatkeep.ports import Store
 from chatkeep.stores import default_url, open_store
+from chatkeep.stores.mongo import database as mongo_backend
+from chatkeep.stores.mongo.schema import INDEXES
+from support.mongo import NAMED, VARIABLE, MongoServer, OpenMongo, StandIn
 from support.postgres import EMPTY, OpenPostgres, PostgresServer
 
 OpenSqlite = Callable[[Path], Awaitable[Store]]
@@ -91,3 +95,68 @@ async def memory_store() -> AsyncIterator[Store]:
     await store.open()
     yield store
     await store.aclose()
+
+
+@pytest.fixture(scope="session")
+def mongo() -> Iterator[MongoServer]:
+    """A MongoDB server for the session: the one that a variable names, or the stand-in."""
+    stand_in = None
+    if NAMED is None:
+        if not StandIn.installed():
+            missing = f"no MongoDB: set {VARIABLE}; there is no stand-in for this platform"
+            if os.environ.get("CI"):
+                pytest.fail(missing)
+            pytest.skip(missing)
+        stand_in = StandIn("--enable-test-commands")
+        stand_in.start()
+    server = MongoServer(stand_in.url if stand_in else str(NAMED))
+    try:
+        yield server
+    finally:
+        server.drop()
+        if stand_in:
+            stand_in.remove()
+
+
+@pytest.fixture(scope="session")
+def shared_mongo(mongo: MongoServer) -> str:
+    """The name of a database that tests share, one after the other."""
+    return mongo.database()
+
+
+@pytest.fixture
+def emptied_mongo(mongo: MongoServer, shared_mongo: str) -> str:
+    """The name of the shared database, without documents: quicker than a new database."""
+    for collection in INDEXES:
+        mongo.client[shared_mongo][collection].delete_many({})
+    return shared_mongo
+
+
+@pytest_asyncio.fixture
+async def open_mongo(
+    mongo: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OpenMongo]:
+    """Open stores on a database by its name; they are closed at the end.
+
+    Their limits are far away: what a test shows must not depend on the machine's speed.
+    """
+    monkeypatch.setattr(mongo_backend, "_PATIENCE", 60.0)
+    monkeypatch.setattr(mongo_backend.MongoDatabase, "deadline", 110.0)
+    stores: list[Store] = []
+
+    async def opened(name: str, address: str | None = None, **parameters: object) -> Store:
+        limits = {"timeoutMS": 50_000, **parameters}
+        stores.append(open_store(mongo.url(name, address, **limits), data_dir=Path()))
+        await stores[-1].open()
+        return stores[-1]
+
+    yield opened
+    for store in stores:
+        await store.aclose()
+
+
+@pytest_asyncio.fixture
+async def mongo_store(emptied_mongo: str, open_mongo: OpenMongo) -> Store:
+    """A MongoDB store without documents."""
+    store: Store = await open_mongo(emptied_mongo)
+    return store

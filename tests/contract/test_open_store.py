@@ -9,6 +9,8 @@ import pytest
 from chatkeep.errors import SettingsError
 from chatkeep.ports import Store
 from chatkeep.stores import default_url, open_store
+from chatkeep.stores.mongo.store import MongoStore
+from chatkeep.stores.mongo.url import read_url as read_mongo_url
 from chatkeep.stores.sql.memory import MemoryDatabase
 from chatkeep.stores.sql.postgres_url import PostgresUrl, read_url
 from chatkeep.stores.sql.store import SqlStore
@@ -99,6 +101,46 @@ def test_hosts_and_ports_must_match() -> None:
         read_url("postgresql:///c?host=a,b,c&port=5,6")
 
 
+@pytest.mark.parametrize(
+    ("url", "text", "place"),
+    [
+        ("mongodb://db/chat", "mongodb://db/chat", "db/chat"),
+        ("MongoDB://u:p%40s@db:5/chat", "mongodb://u:p%40s@db:5/chat", "db:5/chat"),
+        ("mongodb+asyncio://db/chat", "mongodb://db/chat", "db/chat"),
+        ("mongodb://a:1,b:2/c?replicaSet=r", "mongodb://a:1,b:2/c?replicaSet=r", "a:1,b:2/c"),
+        ("mongodb://u@[::1]:5/c", "mongodb://u@[::1]:5/c", "[::1]:5/c"),
+        ("mongodb+srv://u:p@a.b.org/c?w=majority", "mongodb+srv://u:p@a.b.org/c?w=majority", None),
+    ],
+)
+def test_a_mongodb_url_names_a_database(url: str, text: str, place: str | None) -> None:
+    """Nothing is looked up, and nothing needs a loop, before the store is opened."""
+    store = open_store(url, data_dir=Path())
+    assert isinstance(store, MongoStore)
+    read = store._db._url
+    assert read.text == text
+    assert read.place == (place or "a.b.org/c")
+    assert "p%40s" not in repr(read)
+
+
+def test_a_mongodb_url_limits_a_try() -> None:
+    """Ten seconds, unless it says otherwise."""
+    assert read_mongo_url("mongodb://db/chat").attempt == 10
+    assert read_mongo_url("mongodb://db/chat?tls=true&timeoutMS=2500").attempt == 2.5
+
+
+@pytest.mark.parametrize(
+    ("module", "url", "extra"),
+    [("asyncpg", "postgresql://db/chat", "postgres"), ("pymongo", "mongodb://db/chat", "mongodb")],
+)
+def test_a_missing_driver_is_one_clear_line(
+    module: str, url: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what to install."""
+    monkeypatch.setattr("chatkeep.stores.find_spec", lambda name: None if name == module else name)
+    with pytest.raises(SettingsError, match=rf"pip install 'chatkeep\[{extra}\]'"):
+        open_store(url, data_dir=Path())
+
+
 def test_memory_is_a_store() -> None:
     """`memory://` is the one that forgets."""
     store = open_store("memory://", data_dir=Path())
@@ -127,8 +169,31 @@ def test_memory_is_a_store() -> None:
         ("postgresql://u:p@db/chat?connect_timeout=hunter2", "connect_timeout .* number"),
         ("postgresql://u:p@db/chat?statement_cache_size=hunter2", "statement_cache_size .* is 0"),
         ("postgresql://u:p@db/chat?hunter2", "cannot be read"),
-        ("mongodb://u:hunter2@db/chat", "mongodb://.* not supported by this version"),
-        ("mongodb+srv://u:hunter2@db/chat", "not supported by this version"),
+        ("mongodb://u:hunter2@db", "names one database"),
+        ("mongodb://u:hunter2@db/?tls=true", "names one database"),
+        ("mongodb+srv://u:hunter2@db.example.org/", "names one database"),
+        ("mongodb://u:hunter2@db/chat/more", "names one database"),
+        ("mongodb://u:hunter2@db/chat.items", "names one database"),
+        ("mongodb://u:hun@hunter2@db/chat", "cannot be read"),
+        ("mongodb://u:hunter2#x@db/chat", "cannot be read"),
+        ("mongodb://u:hunter2/x@db/chat", "cannot be read"),
+        ("mongodb://u:[hunter2@db/chat", "cannot be read"),
+        ("mongodb://hunter2:x/chat", "cannot be read"),
+        ("mongodb://u:hunter2@db:99999/chat", "cannot be read"),
+        ("mongodb:///hunter2", "cannot be read"),
+        ("mongodb://u:hunter2@db/chat?tls", "cannot be read"),
+        ("mongodb+srv://u:hunter2@a.example.org,b/chat", "one host, without a port"),
+        ("mongodb+srv://u:hunter2@a.example.org:27017/chat", "one host, without a port"),
+        ("mongodb://db/chat?color=hunter2", "parameter color of the database URL is not known"),
+        ("mongodb://db/chat?hun-ter2=1", "strange name"),
+        ("mongodb://db/chat?tls=hunter2", "parameter tls .* cannot be used"),
+        ("mongodb://db/chat?tlsCAFile=/hunter2.pem", "parameter tlsCAFile"),
+        ("mongodb://db/chat?w=1", "parameter w .* only be majority"),
+        ("mongodb://db/chat?readPreference=nearest", "readPreference .* only be primary"),
+        ("mongodb://db/chat?serverSelectionTimeoutMS=1", "no effect: use timeoutMS"),
+        ("mongodb://db/chat?timeoutMS=0", "timeoutMS .* above 0"),
+        ("mongodb://db/chat?srvMaxHosts=1", r"needs a mongodb\+srv:// URL"),
+        ("mongodb://db/chat?tls=true&ssl=false", "do not go together"),
         ("mysql://u:hunter2@db/chat", "scheme mysql://"),
         ("chat.db", "no scheme"),
         ("hunter2", "no scheme"),
@@ -152,12 +217,13 @@ def test_a_driver_is_loaded_when_it_is_used() -> None:
     """The module itself needs no driver, and no store needs another's."""
     code = (
         "import sys\n"
-        "before = {'sqlalchemy', 'aiosqlite', 'asyncpg', 'alembic'} & set(sys.modules)\n"
+        "drivers = {'sqlalchemy', 'aiosqlite', 'asyncpg', 'alembic', 'pymongo', 'bson'}\n"
+        "before = drivers & set(sys.modules)\n"
         "import chatkeep\n"
         "from pathlib import Path\n"
         "from chatkeep.stores import open_store\n"
         "open_store('memory://', data_dir=Path())\n"
-        "print(before | {'asyncpg', 'alembic'} & set(sys.modules))"
+        "print(before | {'asyncpg', 'alembic', 'pymongo', 'bson'} & set(sys.modules))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

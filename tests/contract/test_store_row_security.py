@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select
 from sqlalchemy.sql import ClauseElement
-from test_store_isolation import PARAMETERS, difference, flat, without
+from test_store_isolation import PARAMETERS, flat, rows_of, without
 
 from chatkeep.errors import SettingsError
 from chatkeep.ports import Store
@@ -25,6 +25,7 @@ from chatkeep.testing.store_samples import asking, question, thread
 from chatkeep.testing.store_sharing import SharingContract
 from chatkeep.testing.store_turns import TurnsContract
 from chatkeep.testing.store_upkeep import UpkeepContract
+from support.isolation import difference
 from support.postgres import EMPTY, PostgresServer
 
 
@@ -79,7 +80,7 @@ async def test_missing_predicates_are_harmless(postgres: PostgresServer, walled:
             getattr(store._sql, name)[order] = mutant
     await store.open()
     try:
-        assert await difference(store) is None
+        assert await difference(store, rows_of) is None
     finally:
         await store.aclose()
 

@@ -31,6 +31,7 @@ from chatkeep.stores import open_store
 from chatkeep.stores.encoding import message_text
 from chatkeep.stores.words import index_words
 from chatkeep.testing.store_samples import asking, file, hidden, message, question, thread
+from support.mongo import MongoServer
 from support.postgres import PostgresServer
 
 HISTORIES = settings(
@@ -490,7 +491,7 @@ def behind(rows: Any, order: str, seq: int | None) -> list[Any]:
     return [row for row in ordered if (row.seq > seq if order == "asc" else row.seq < seq)]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "mongodb"])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of each backend."""
     match request.param:
@@ -498,6 +499,9 @@ def url(request: pytest.FixtureRequest) -> str:
             return "memory://"
         case "sqlite":
             return f"sqlite:///{request.getfixturevalue('database')}"
+        case "mongodb":
+            mongo: MongoServer = request.getfixturevalue("mongo")
+            return mongo.url(request.getfixturevalue("emptied_mongo"))
         case _:
             server: PostgresServer = request.getfixturevalue("postgres")
             return server.url(request.getfixturevalue("own_database"))

@@ -144,7 +144,7 @@ def test_a_settings_file_that_cannot_be_read_is_one_line(
         ({"HOST": "0.0.0.0"}, ["server.host", "set HOST=127.0.0.1"]),
         ({"CHATKEEP_PROVIDER": "openai"}, ["needs a key; set OPENAI_API_KEY"]),
         ({"OPENROUTER_API_KEY": SECRET, "GEMINI_API_KEY": SECRET}, ["CHATKEEP_PROVIDER"]),
-        ({"DATABASE_URL": "mongodb://h/d", "CHATKEEP_PROVIDER": "tour"}, ["mongodb"]),
+        ({"DATABASE_URL": "mysql://h/d", "CHATKEEP_PROVIDER": "tour"}, ["mysql"]),
         ({"OLLAMA_HOST": "box:abc"}, ["OLLAMA_HOST"]),
         ({"OPENAI_BASE_URL": "http://[::1"}, ["models.openai_base_url"]),
     ],

@@ -167,7 +167,9 @@ def test_levels_are_obeyed(configured: Configured) -> None:
     assert [line["event"] for line in lines(stream)] == ["yes", "yes"]
 
 
-@pytest.mark.parametrize("name", ["httpx2", "httpcore2.connection", "openai._base_client"])
+@pytest.mark.parametrize(
+    "name", ["httpx2", "httpcore2.connection", "openai._base_client", "pymongo.command"]
+)
 def test_chatty_libraries_are_quiet(configured: Configured, name: str) -> None:
     """Even at debug: these log addresses, headers and bodies."""
     stream = configured()

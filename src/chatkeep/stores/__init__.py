@@ -9,7 +9,6 @@ from chatkeep.errors import SettingsError
 from chatkeep.ports import Store
 
 _FILE_NAME = "chatkeep.db"
-_PLANNED = ("mongodb",)
 
 
 def default_url(data_dir: Path) -> str:
@@ -22,8 +21,9 @@ def open_store(url: str, *, data_dir: Path) -> Store:
 
     Args:
         url: `sqlite:///relative.db` (to the working directory), `sqlite:////absolute.db`,
-            `postgresql://user:password@host/database` or `memory://`. A `+driver` is
-            ignored. Empty: `default_url(data_dir)`.
+            `postgresql://user:password@host/database`, `mongodb://user:password@host/database`,
+            `mongodb+srv://…` or `memory://`. A `+driver` is ignored. Empty:
+            `default_url(data_dir)`.
         data_dir: Where Chatkeep keeps its files.
 
     Raises:
@@ -43,11 +43,8 @@ def open_store(url: str, *, data_dir: Path) -> Store:
         return _sqlite(url)
     if backend in {"postgresql", "postgres"}:
         return _postgres(f"postgresql{url[len(scheme) :]}")
-    if backend in _PLANNED:
-        raise SettingsError(
-            f"Databases with {backend}:// URLs are not supported by this version. "
-            "Use sqlite:///, postgresql:// or memory://"
-        )
+    if backend == "mongodb":
+        return _mongo(url)
     raise SettingsError(f"No database is known by the scheme {backend}://. Use sqlite:///path.db")
 
 
@@ -121,3 +118,15 @@ def _postgres(url: str) -> Store:
     from chatkeep.stores.sql.store import SqlStore  # noqa: PLC0415
 
     return SqlStore(PostgresDatabase(read_url(url)))
+
+
+def _mongo(url: str) -> Store:
+    if find_spec("pymongo") is None:
+        raise SettingsError(
+            "MongoDB needs a package that is not installed: pip install 'chatkeep[mongodb]'"
+        )
+    from chatkeep.stores.mongo.database import MongoDatabase  # noqa: PLC0415 - loads the driver
+    from chatkeep.stores.mongo.store import MongoStore  # noqa: PLC0415
+    from chatkeep.stores.mongo.url import read_url  # noqa: PLC0415
+
+    return MongoStore(MongoDatabase(read_url(url)))

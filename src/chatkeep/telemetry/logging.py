@@ -13,7 +13,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_QUIET = ("httpx2", "httpcore2", "openai", "aiosqlite", "alembic", "asyncio", "uvicorn.access")
+_QUIET = "httpx2 httpcore2 openai aiosqlite alembic pymongo asyncio uvicorn.access".split()
 _FRAMES = 12  # of a traceback: the innermost ones, where it happened
 
 

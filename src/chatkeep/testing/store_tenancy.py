@@ -108,6 +108,7 @@ OPERATIONS: dict[str, Operation] = {
     "end_turn": lambda s, at, c: s.end_turn(
         at.turn, 1, TurnEnd(TurnState.COMPLETED, items=[message("msg_9")]), c
     ),
+    "end_turn without items": lambda s, at, c: s.end_turn(at.turn, 1, TurnEnd(TurnState.FAILED), c),
 }
 """Everything that a user can ask for, with any ids. Each leaves a turn that it meets at fence 1."""
 

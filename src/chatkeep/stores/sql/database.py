@@ -6,15 +6,13 @@
   every write may be repeated. If no new try comes through, the error says that it is unknown.
 * What is left is a `StoreUnavailableError`; the driver's error is its `__cause__`. Errors that
   only a mistake of ours explains pass as they are.
-* Cancelling the caller does not cut an operation that a connection is working on: it ends in the
-  background. Cutting it would cost the connection each time a client goes away.
+* Cancelling the caller does not cut an operation under way; see `chatkeep.stores.failure`.
 """
 
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from enum import Enum, auto
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row
@@ -24,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.base import Executable
 
 from chatkeep.errors import StoreUnavailableError
+from chatkeep.stores.failure import UNKNOWN, Fault, Underway
 from chatkeep.stores.sql.statements import Dialect
 
 _ATTEMPTS = 6
@@ -33,24 +32,6 @@ twice as long after a loss: together long enough for a server to start again."""
 
 type Work[T] = Callable[[AsyncConnection], Awaitable[T]]
 type WorkOnce[T] = Callable[[AsyncConnection, bool], Awaitable[T]]
-
-_UNKNOWN = (
-    "The database was lost while it was asked. What was being saved may have been saved; please "
-    "look before you try again."
-)
-
-
-class Fault(Enum):
-    """What a driver's error means to the caller."""
-
-    BUSY = auto()
-    """Somebody else is writing: the same transaction can succeed a moment later."""
-    LOST = auto()
-    """The connection is of no use any more: on a new one the same transaction can succeed."""
-    GONE = auto()
-    """The database cannot serve anybody right now."""
-    BUG = auto()
-    """The statement or its data is wrong."""
 
 
 class Database(ABC):
@@ -66,7 +47,7 @@ class Database(ABC):
     def __init__(self) -> None:
         self._reader: AsyncEngine | None = None
         self._writer: AsyncEngine | None = None
-        self._running: set[asyncio.Task[Any]] = set()
+        self._underway = Underway()
 
     @abstractmethod
     async def connect(self) -> tuple[AsyncEngine, AsyncEngine]:
@@ -97,8 +78,7 @@ class Database(ABC):
         """Let what is under way end, then close every connection. Idempotent."""
         engines = self._reader, self._writer
         self._reader = self._writer = None
-        while self._running:
-            await asyncio.wait(self._running)
+        await self._underway.drained()
         for engine in engines:
             if engine is not None:
                 await self.close(engine)
@@ -117,7 +97,7 @@ class Database(ABC):
             async with engine.connect() as connection:
                 return (await connection.execute(statement, parameters)).all()
 
-        return await self._to_the_end(self.retrying(read))
+        return await self._underway.to_the_end(self.retrying(read), self.deadline)
 
     async def write[T](self, work: Work[T]) -> T:
         """Do work in one transaction, committed when this returns.
@@ -151,10 +131,10 @@ class Database(ABC):
                 return await self.retrying(transaction)
             except StoreUnavailableError as error:
                 if doubtful:
-                    raise StoreUnavailableError(_UNKNOWN) from error.__cause__
+                    raise StoreUnavailableError(UNKNOWN) from error.__cause__
                 raise
 
-        return await self._to_the_end(told())
+        return await self._underway.to_the_end(told(), self.deadline)
 
     async def retrying[T](self, operation: Callable[[], Awaitable[T]]) -> T:
         """Do an operation by the failure policy above."""
@@ -177,25 +157,6 @@ class Database(ABC):
     def _fault(self, error: DBAPIError | OSError) -> Fault:
         # Drivers pass on what the network does to them as it is.
         return Fault.LOST if isinstance(error, OSError) else self.fault(error)
-
-    async def _to_the_end[T](self, operation: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.create_task(operation)
-        if self.deadline is not None:
-            # Later than its caller is told, who must not take this for a cancellation.
-            timer = asyncio.get_running_loop().call_later(self.deadline + 1, task.cancel)
-            task.add_done_callback(lambda _: timer.cancel())
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        try:
-            async with asyncio.timeout(self.deadline):
-                return await asyncio.shield(task)
-        except TimeoutError as error:
-            raise StoreUnavailableError(_UNKNOWN) from error
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, also when the caller has gone
 
 
 def _opened(engine: AsyncEngine | None) -> AsyncEngine:

@@ -44,8 +44,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatkeep.errors import SettingsError, StoreUnavailableError
+from chatkeep.stores.failure import Fault
 from chatkeep.stores.sql import migrate, row_security
-from chatkeep.stores.sql.database import Database, Fault
+from chatkeep.stores.sql.database import Database
 from chatkeep.stores.sql.postgres_url import PostgresUrl
 from chatkeep.stores.sql.schema import metadata, texts
 from chatkeep.stores.sql.statements.common import Dialect, p

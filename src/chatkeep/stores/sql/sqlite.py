@@ -35,8 +35,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatkeep.errors import SettingsError, StoreUnavailableError
+from chatkeep.stores.failure import Fault
 from chatkeep.stores.sql import migrate
-from chatkeep.stores.sql.database import Database, Fault
+from chatkeep.stores.sql.database import Database
 from chatkeep.stores.sql.statements.common import Dialect, p
 
 _READERS = 4

@@ -1,0 +1,216 @@
+"""Turns: begun and ended with what they store, held by a lease."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NoReturn
+
+from chatkeep.context import Principal, RequestContext
+from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
+from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
+from chatkeep.stores.encoding import moment_of
+from chatkeep.stores.mongo.asking import found, key_of
+from chatkeep.stores.mongo.commands import Commands
+from chatkeep.stores.mongo.statements import Document, Key, NewItem
+from chatkeep.stores.mongo.writing import Writing, attachment_ids, new_item, new_thread
+
+_SCHEME = "turn"
+
+
+class Turns(Writing):
+    """Work on answers, as its users and its holder see it."""
+
+    async def begin_turn(self, order: TurnOrder, context: RequestContext) -> Turn:
+        """Store a turn with its thread and message: all, or nothing."""
+        key, say = key_of(context), self._statements
+        message = new_item(order.message) if order.message else None
+
+        async def work(commands: Commands, repeated: bool) -> Document:
+            if repeated and (row := await commands.one(say.load_turn(key, order.id))):
+                return row
+            # The owner's document first: whoever has the same key gives way, then finds it.
+            place = await self._take_places(commands, key, 2)
+            if order.key and (row := await commands.one(say.turn_of_key(key, order.key))):
+                if row["digest"] != order.digest:
+                    raise KeyReusedError
+                return row
+            if await commands.one(say.load_turn(key, order.id)) is not None:
+                raise ConflictError("There is a turn with this id.")
+            waits = await self._enter(commands, key, order, message, place)
+            return await self._start_turn(commands, key, order, waits=waits)
+
+        return turn_of(await self._db.write_once(key, work))
+
+    async def load_turn(self, turn_id: str, context: RequestContext) -> Turn:
+        """Load a turn."""
+        return turn_of(await self._one(self._statements.load_turn(key_of(context), turn_id)))
+
+    async def load_thread_turn(self, thread_id: str, context: RequestContext) -> Turn | None:
+        """Return the turn of a thread that runs, else the next to run, else the newest one."""
+        key, say = key_of(context), self._statements
+        for statement in (say.open_turn(key, thread_id), say.newest_turn(key, thread_id)):
+            if rows := await self._db.find(statement):
+                return turn_of(rows[0])
+        await self._one(say.has_thread(key, thread_id))
+        return None
+
+    async def renew_turn(
+        self, turn_id: str, fence: int, lease: float, context: RequestContext
+    ) -> Turn:
+        """Extend the lease, and return the turn."""
+        key = key_of(context)
+        renew = self._statements.renew_turn(key, turn_id, fence, milliseconds_of(lease))
+        row = await self._db.command(lambda commands: commands.take(renew))
+        if row is None:
+            await self._raise_lost(key, turn_id)
+        return turn_of(row)
+
+    async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
+        """Note that something happened that must not happen twice."""
+        key = key_of(context)
+        touch = self._statements.touch_turn(key, turn_id, fence)
+        if not await self._db.command(lambda commands: commands.update(touch)):
+            await self._raise_lost(key, turn_id)
+
+    async def append_turn_events(
+        self, turn_id: str, fence: int, rows: Sequence[EventRow], context: RequestContext
+    ) -> None:
+        """Append to a turn's log."""
+        if not rows:
+            return
+        key, say = key_of(context), self._statements
+        advance = say.advance_turn(key, turn_id, fence, rows[-1].last)
+        events = [say.put_event(key, turn_id, row) for row in rows]
+
+        async def work(commands: Commands) -> bool:
+            held = bool(await commands.update(advance))
+            if held:
+                await commands.update_each(events)
+            return held
+
+        if not await self._db.write((*key, turn_id), work):
+            await self._raise_lost(key, turn_id)
+
+    async def load_turn_events(
+        self, turn_id: str, after: int, limit: int, context: RequestContext
+    ) -> Sequence[EventRow]:
+        """Return the rows that hold events behind number `after`, in order."""
+        key = key_of(context)
+        rows = await self._db.find(self._statements.load_events(key, turn_id, after, limit))
+        if not rows:
+            await self._one(self._statements.load_turn(key, turn_id))
+        return [EventRow(row["first"], row["last"], row["body"]) for row in rows]
+
+    async def cancel_turn(self, turn_id: str, context: RequestContext) -> Turn:
+        """Ask for a turn to be stopped."""
+        key = key_of(context)
+        cancel = self._statements.cancel_turn(key, turn_id)
+        row = await self._db.command(lambda commands: commands.take(cancel))
+        return turn_of(row or await self._one(self._statements.load_turn(key, turn_id)))
+
+    async def end_turn(
+        self, turn_id: str, fence: int, end: TurnEnd, context: RequestContext
+    ) -> Turn:
+        """End a turn and store its items: all, or nothing."""
+        key, say = key_of(context), self._statements
+        ending = say.end_turn(key, turn_id, fence, end)
+        items = [new_item(item) for item in end.items]
+
+        async def work(commands: Commands) -> Turn:
+            doc = await self._reserve(commands, key, len(items)) if items else 0
+            if row := await commands.take(ending):
+                await self._store_end(commands, key, row["thread_id"], end.removed, items, doc)
+                return turn_of(row)
+            turn = turn_of(found(await commands.one(say.load_turn(key, turn_id))))
+            if (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
+                raise LeaseLostError
+            return turn
+
+        return await self._db.write((*key, turn_id), work)
+
+    async def _enter(
+        self,
+        commands: Commands,
+        key: Key,
+        order: TurnOrder,
+        message: NewItem | None,
+        place: Document,
+    ) -> bool:
+        """Make the thread ready for a turn, and say whether it must wait for another one."""
+        say = self._statements
+        files = attachment_ids(order.message) if order.message else []
+        if order.new_thread is not None and message is not None:
+            thread = new_thread(order.new_thread, place, docs=2, last_seq=1)
+            await self._create_thread(commands, key, thread, message, files, repeated=False)
+            return False
+        found(await commands.take(say.lock_thread(key, order.thread_id)))
+        running = await commands.one(say.open_turn(key, order.thread_id))
+        if running is not None and not order.queue:
+            raise TurnRunningError(running["id"])
+        if message is not None:
+            await self._bind_attachments(commands, key, order.thread_id, files)
+            await self._ask(commands, key, order.thread_id, message, place)
+        return running is not None
+
+    async def _start_turn(
+        self, commands: Commands, key: Key, order: TurnOrder, *, waits: bool
+    ) -> Document:
+        say = self._statements
+        last = await commands.one(say.newest_turn(key, order.thread_id))
+        state = TurnState.QUEUED if waits else TurnState.RUNNING
+        lease = None if waits else milliseconds_of(order.lease)
+        after = last["created_at"] if last else 0
+        await commands.update(say.put_turn(key, order.id, order, str(state), lease, after))
+        return found(await commands.one(say.load_turn(key, order.id)))
+
+    async def _store_end(
+        self,
+        commands: Commands,
+        key: Key,
+        thread_id: str,
+        removed: Sequence[str],
+        items: Sequence[NewItem],
+        doc: int,
+    ) -> None:
+        say = self._statements
+        if removed:
+            await self._refuse_if_held(commands, key)
+            await commands.delete(say.delete_items(key, thread_id, removed))
+        for n, item in enumerate(items):
+            if not await commands.update(say.update_item(key, thread_id, item)):
+                await self._put_item(commands, key, thread_id, item, doc + n)
+
+    async def _raise_lost(self, key: Key, turn_id: str) -> NoReturn:
+        await self._one(self._statements.load_turn(key, turn_id))
+        raise LeaseLostError
+
+
+def milliseconds_of(seconds: float) -> int:
+    """Return a lease as the database counts it."""
+    return round(seconds * 1000)
+
+
+def turn_of(row: Document) -> Turn:
+    """Return a turn as it is stored."""
+    return Turn(
+        id=row["id"],
+        principal=Principal(row["tenant"], row["owner"], _SCHEME),
+        thread_id=row["thread_id"],
+        state=TurnState(row["state"]),
+        reason=row["reason"],
+        request=row["request"],
+        key=row["key"],
+        digest=row["digest"],
+        holder=row["holder"],
+        fence=row["fence"],
+        lease_until=_moment(row["lease_until"]),
+        cancel_requested=row["cancel_requested"],
+        touched=row["touched"],
+        last_event=row["last_event"],
+        usage=row["usage"],
+        created_at=moment_of(row["created_at"]),
+        ended_at=_moment(row["ended_at"]),
+    )
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else moment_of(milliseconds)

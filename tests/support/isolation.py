@@ -1,0 +1,178 @@
+"""A walk over all operations that finds whatever lets users see or touch each other's rows."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from chatkeep.context import RequestContext
+from chatkeep.errors import NotFoundError
+from chatkeep.ports import Hold, Store
+from chatkeep.stores.encoding import moment_of
+from chatkeep.stores.words import owner_word
+from chatkeep.testing.store_samples import MOMENT, asking, message, thread, turn_order
+from chatkeep.testing.store_tenancy import (
+    FOREIGN,
+    OPERATIONS,
+    OURS,
+    UNKNOWN,
+    furnish,
+    outcome,
+)
+
+type Rows = dict[str, list[tuple[tuple[str, str], Any]]]
+"""What a database holds: by table, each row with the tenant and owner that it names."""
+
+RowsOf = Callable[[Store], Awaitable[Rows]]
+
+ANN = asking()
+USERS = [FOREIGN["another user"], ANN, FOREIGN["another tenant"]]
+STRANGER = asking(user="bob", tenant="umbrella")
+"""Shares the user's name with one of them and the tenant with another, and owns nothing."""
+
+HELD = [("acme", "zoe"), ("umbrella", "zoe"), ("elsewhere", "ann"), ("elsewhere", "bob")]
+"""Legal holds that concern none of them."""
+
+LAST = ("delete_attachment", "delete_thread_items", "delete_thread_item", "delete_thread")
+
+
+async def differences(store: Store, rows: RowsOf, names: Sequence[str]) -> AsyncGenerator[str]:
+    """Yield the operations that let a user see or touch what is another's."""
+    for n, context in enumerate(USERS):
+        await settle(store, context, n)
+    for tenant, user in HELD:
+        await store.put_hold(Hold(tenant, user, "reason", MOMENT))
+    for n, context in enumerate(USERS):
+        if wrong := await misread(store, context, n):
+            yield wrong
+    async for wrong in trespasses(store, rows, names):
+        yield wrong
+    await store.save_thread(thread(), STRANGER)
+    behind = store.load_thread_items("thr_1", "msg_1", 9, "asc", STRANGER)
+    if await outcome(behind) != (NotFoundError, str(NotFoundError())):
+        yield "load_thread_items: continued behind another's item"
+    if await begun_late(store):
+        yield "begin_turn: took another's turn for the thread's last"
+    async for wrong in mistakes(store, rows, names):
+        yield wrong
+
+
+async def settle(store: Store, context: RequestContext, number: int) -> None:
+    """Give a user the same ids as the others, with marks and numbers of his own."""
+    await furnish(store, context, str(context.principal))
+    for n in range(number + 1):
+        await store.add_thread_item("thr_1", message(f"more_{n}", forged(context)), context)
+    await store.mark_read("thr_1", context)
+    await store.create_share("thr_1", "shr_2", f"second of {context.principal}", None, context)
+    (turn,) = [
+        record
+        for record in await store.read_records("turns", None, 99)
+        if (record["tenant"], record["owner"]) == owner_of(context)
+    ]
+    await store.write_records("turns", [{**turn, "created_at": LATE}])
+
+
+def forged(context: RequestContext) -> str:
+    """Return a text of a user's with the words that lead the others' texts: anybody may write."""
+    others = [other.principal for other in USERS if other != context]
+    return " ".join(["what", *[owner_word(other.tenant, other.user) for other in others]])
+
+
+LATE = 4_000_000_000_000
+"""Later than any turn that the tests begin."""
+
+
+async def begun_late(store: Store) -> bool:
+    """Say whether a stranger's turn is placed behind those of others."""
+    turn = await store.begin_turn(turn_order("trn_late"), STRANGER)
+    return turn.created_at >= moment_of(LATE)
+
+
+async def trespasses(store: Store, rows: RowsOf, names: Sequence[str]) -> AsyncIterator[str]:
+    """Yield the operations with which a stranger reaches the users' rows."""
+    before = owned(await rows(store), USERS)
+    for name in names:
+        call = OPERATIONS[name]
+        nobody = asking(user=f"nobody {name}", tenant=name)
+        unknown = await outcome(call(store, UNKNOWN, nobody))
+        if await outcome(call(store, OURS, STRANGER)) != unknown:
+            yield f"{name}: the result"
+        if owned(await rows(store), USERS) != before:
+            yield f"{name}: the rows"
+        for row in (await store.load_threads(99, None, "asc", STRANGER)).data:
+            await store.delete_thread(row.id, STRANGER)
+        await store.delete_attachment("atc_1", STRANGER)
+
+
+async def mistakes(store: Store, rows: RowsOf, names: Sequence[str]) -> AsyncIterator[str]:
+    """Yield the operations that touch others' rows when a user with the same ids does them."""
+    others = [context for context in USERS if context != ANN]
+    for context in others:
+        await store.title_thread("thr_1", "titled", context)
+    for context in USERS:
+        title = None if context == ANN else "titled"
+        if len((await store.search("titled", 9, None, context)).data) != (title is not None):
+            yield "search: another's title"
+        if {hit.title for hit in (await store.search("what", 9, None, context)).data} != {title}:
+            yield "search: the title of another's thread"
+    before = owned(await rows(store), others)
+    for name in last_ones_last(names):
+        await outcome(OPERATIONS[name](store, OURS, ANN))
+        if owned(await rows(store), others) != before:
+            yield f"{name}: another's rows"
+
+
+def owned(rows: Rows, users: list[RequestContext]) -> Rows:
+    """Return the rows of these users."""
+    owners = {owner_of(context) for context in users}
+    return {name: [each for each in table if each[0] in owners] for name, table in rows.items()}
+
+
+def owner_of(context: RequestContext) -> tuple[str, str]:
+    """Return what names a user in the tables."""
+    return context.principal.tenant, context.principal.user
+
+
+async def difference(
+    store: Store, rows: RowsOf, names: Sequence[str] = tuple(OPERATIONS)
+) -> str | None:
+    """Return the first difference that these operations make; more would only take longer."""
+    async with aclosing(differences(store, rows, names)) as found:
+        return await anext(found, None)
+
+
+def last_ones_last(names: Sequence[str]) -> list[str]:
+    """Return operations so that those come last which leave nothing to others."""
+    return sorted(names, key=lambda name: LAST.index(name) if name in LAST else -1)
+
+
+async def misread(store: Store, context: RequestContext, number: int) -> str | None:
+    """Return the first read that does not give a user exactly what is his."""
+    mark, count = str(context.principal), 3 + number
+    second = message("msg_2", mark)
+    shares = await store.load_shares("thr_1", context)
+    shared = await store.load_shared_items(shares[-1], None, 99)
+    found = await store.search("what", 99, None, context)
+    right = {
+        "load_item": await store.load_item("thr_1", "msg_2", context) == second,
+        "load_shares": [(each.id, each.until) for each in shares]
+        == [("shr_1", 2), ("shr_2", count)],
+        "load_shared_items": len(shared.data) == count and second in shared.data,
+        "search": len(found.data) == count - 1,
+    }
+    for order in ("asc", "desc"):
+        threads = await store.load_threads(99, None, order, context)
+        right[f"load_threads {order}"] = [row.metadata["mark"] for row in threads.data] == [mark]
+        summaries = await store.load_summaries(99, None, order, context)
+        marks = [row.thread.metadata["mark"] for row in summaries.data]
+        right[f"load_summaries {order}"] = marks == [mark]
+        right[f"load_summaries {order}: the message"] = [
+            (row.preview, row.unread) for row in summaries.data
+        ] == [(forged(context), False)]
+        for include_hidden in (True, False):
+            items = await store.load_thread_items(
+                "thr_1", None, 99, order, context, include_hidden=include_hidden
+            )
+            right[f"load_thread_items {order} {include_hidden}"] = (
+                len(items.data) == count and second in items.data
+            )
+    return next((name for name, as_it_should in right.items() if not as_it_should), None)
