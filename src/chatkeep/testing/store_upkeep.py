@@ -10,7 +10,7 @@ import pytest
 from chatkeep.context import Principal
 from chatkeep.errors import ConflictError, HeldError, NotFoundError
 from chatkeep.ports import EventRow, Hold, Record, Store, TurnEnd, TurnState
-from chatkeep.ports.upkeep import TABLES
+from chatkeep.ports.upkeep import KEYS, TABLES
 from chatkeep.testing.store_pages import item_ids, thread_ids
 from chatkeep.testing.store_samples import (
     MOMENT,
@@ -51,7 +51,7 @@ async def records(store: Store, table: str, limit: int = 100) -> list[Record]:
     while page := await store.read_records(table, after, limit):
         assert len(page) <= limit
         found += page
-        after = page[-1]
+        after = {name: page[-1][name] for name in KEYS[table]}
     return found
 
 
