@@ -145,7 +145,7 @@ class Turns(Writing):
         found(await commands.take(say.lock_thread(key, order.thread_id)))
         running = await commands.one(say.open_turn(key, order.thread_id))
         if running is not None and not order.queue:
-            raise TurnRunningError(running["id"])
+            raise TurnRunningError(turn_id=running["id"])
         if message is not None:
             await self._bind_attachments(commands, key, order.thread_id, files)
             await self._ask(commands, key, order.thread_id, message, place)
