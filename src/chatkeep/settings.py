@@ -14,11 +14,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,6 +28,21 @@ from pydantic import (
 
 from chatkeep.errors import SettingsError
 from chatkeep.loopback import is_loopback
+from chatkeep.setting_types import (
+    URL,
+    Algorithm,
+    Days,
+    HomePath,
+    Identifier,
+    Key,
+    KeyURL,
+    Origins,
+    PublicURL,
+    Seconds,
+    Types,
+    comma_list,
+    comma_pairs,
+)
 
 PREFIX = "CHATKEEP_"
 FILE_NAME = "chatkeep.toml"
@@ -48,93 +61,6 @@ ALIASES = {
     "OLLAMA_HOST": "models.ollama_host",
 }
 """Environment names that are not `CHATKEEP_SECTION_FIELD`, and the fields they stand for."""
-
-
-def _comma_list(value: Any) -> Any:
-    """Read `a, b` as two entries; a list stays one."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
-def _comma_pairs(value: Any) -> Any:
-    """Read `a=1, b=2` as a table; a table stays one."""
-    if not isinstance(value, str):
-        return value
-    pairs = [part.rpartition("=") for part in _comma_list(value)]
-    if not all(name.strip() and separator for name, separator, _ in pairs):
-        raise ValueError("an entry is not name=number")
-    names = [name.strip() for name, _, _ in pairs]
-    if len(set(names)) < len(names):
-        raise ValueError("a name comes twice")
-    return dict(zip(names, (number.strip() for _, _, number in pairs), strict=True))
-
-
-def _url(value: str) -> str:
-    """Refuse what no request can be sent to; such a URL else fails somewhere deep inside."""
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False  # its message shows a part of the value
-    if not good:
-        raise ValueError("not a URL of a server")
-    if not value.isprintable() or " " in value:
-        raise ValueError("has a space or a control character in it")
-    return value
-
-
-def _origin(value: str) -> str:
-    """Return an origin as browsers write it; `*` would let every site act for our users."""
-    origin = _url(value).lower().removesuffix("/")
-    if origin.partition("://")[2] != urlsplit(origin).netloc or "@" in origin:
-        raise ValueError("an origin is scheme, host and port only")
-    return origin
-
-
-def _key(value: SecretStr) -> SecretStr:
-    """Return a key that can be sent in a header: pasted ones have line breaks and ellipses."""
-    key = value.get_secret_value().strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ValueError("has a character in it that no key has")
-    return SecretStr(key)
-
-
-def _key_url(value: str) -> str:
-    """Return the URL of an issuer's keys: who can change them on the way can be anybody."""
-    parts = urlsplit(_url(value))
-    if "@" in parts.netloc:
-        raise ValueError("has a user name or password in it")
-    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-        raise ValueError("http is for loopback addresses only, use https")
-    return value
-
-
-def _identifier(value: str) -> str:
-    """Return a name that can stand in a token and in a line of text."""
-    if not value.strip() or not value.isprintable():
-        raise ValueError("is empty or has a control character in it")
-    return value
-
-
-Origins = Annotated[
-    tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_comma_list)
-]
-URL = Annotated[str, AfterValidator(_url)]
-KeyURL = Annotated[str, AfterValidator(_key_url)]
-Identifier = Annotated[str, Field(max_length=255), AfterValidator(_identifier)]
-Algorithm = Literal[
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
-]
-Key = Annotated[SecretStr, AfterValidator(_key)]
-PublicURL = Annotated[str, AfterValidator(lambda value: _url(value).rstrip("/"))]
-Types = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^[a-z0-9.+-]+/([a-z0-9.+-]+|\*)$|^\*/\*$")], ...],
-    BeforeValidator(_comma_list),
-]
-HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
-Seconds = Annotated[float, Field(gt=0)]
-Days = Annotated[int, Field(le=36_500)]
 
 
 class _Section(BaseModel):
@@ -169,7 +95,7 @@ class Database(_Section):
 class Auth(_Section):
     """Who may use the chat."""
 
-    mode: Annotated[tuple[Literal["anonymous", "jwt"], ...], BeforeValidator(_comma_list)] = Field(
+    mode: Annotated[tuple[Literal["anonymous", "jwt"], ...], BeforeValidator(comma_list)] = Field(
         ("anonymous",),
         min_length=1,
         description="anonymous (a signed cookie for each browser, loopback only), jwt (tokens of "
@@ -184,7 +110,7 @@ class Auth(_Section):
     audience: Identifier | None = Field(
         None, description="the name of this server in the aud of the tokens"
     )
-    algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(_comma_list)] = Field(
+    algorithms: Annotated[tuple[Algorithm, ...], BeforeValidator(comma_list)] = Field(
         get_args(Algorithm),
         min_length=1,
         description="asymmetric signature algorithms by commas, such as RS256,ES256",
@@ -291,7 +217,7 @@ class Retention(_Section):
         None, description="days without a message after which a conversation is deleted"
     )
     tenants: Annotated[
-        dict[Identifier, Annotated[Days, Field(ge=0)]], BeforeValidator(_comma_pairs)
+        dict[Identifier, Annotated[Days, Field(ge=0)]], BeforeValidator(comma_pairs)
     ] = Field({}, description="other days for tenants, as acme=30,umbrella=0 (0: for ever)")
 
 

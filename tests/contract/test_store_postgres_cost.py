@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,11 +12,9 @@ from sqlalchemy.sql import ClauseElement
 
 from chatkeep.stores.paging import END
 from chatkeep.stores.sql.postgres import DIALECT
-from chatkeep.stores.sql.statements import Statements
-from chatkeep.stores.sql.statements.turns import OpenTurns
-from chatkeep.stores.sql.statements.upkeep import Upkeep
 from chatkeep.testing.store_samples import asking, message, thread
 from support.postgres import OpenPostgres, PostgresServer
+from support.statements import FEW, statements, upkeep_statements
 from support.waiting import until
 
 ANN = asking()
@@ -93,29 +90,6 @@ VALUES = {
 """What the statements ask for; all other parameters are numbers."""
 NUMBER = 50
 
-FEW = {"search_page", "load_shares", "open_turn"}
-"""Statements that may sort: what they find is little, and no page of much."""
-
-
-def statements() -> Iterator[tuple[str, ClauseElement]]:
-    """Yield every statement with a name."""
-    yield from _named(Statements(DIALECT))
-
-
-def upkeep_statements() -> Iterator[tuple[str, ClauseElement]]:
-    """Yield those that are for all users, but for erasures, which may read what they delete."""
-    for name, statement in (*_named(Upkeep(DIALECT)), *_named(OpenTurns(DIALECT))):
-        if not name.startswith("erase"):
-            yield name, statement
-
-
-def _named(owner: object) -> Iterator[tuple[str, ClauseElement]]:
-    for name, value in vars(owner).items():
-        if isinstance(value, Mapping):
-            yield from ((f"{name}[{key}]", each) for key, each in value.items())
-        else:
-            yield name, value
-
 
 @pytest.fixture(scope="module")
 def crowded(postgres: PostgresServer) -> str:
@@ -142,7 +116,7 @@ def crowded(postgres: PostgresServer) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "statement"), list(statements()), ids=lambda value: str(value)[:20]
+    ("name", "statement"), list(statements(DIALECT)), ids=lambda value: str(value)[:20]
 )
 @pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
 async def test_every_statement_finds_its_rows_by_an_index(
@@ -161,7 +135,7 @@ async def test_every_statement_finds_its_rows_by_an_index(
 
 
 @pytest.mark.parametrize(
-    ("name", "statement"), list(upkeep_statements()), ids=lambda value: str(value)[:20]
+    ("name", "statement"), list(upkeep_statements(DIALECT)), ids=lambda value: str(value)[:20]
 )
 async def test_no_statement_of_the_upkeep_reads_all_items(
     postgres: PostgresServer, crowded: str, name: str, statement: ClauseElement
@@ -183,7 +157,7 @@ async def test_one_long_thread_among_empty_ones_does_not_mislead_the_planner(
         "ANALYZE",
         database=own_database,
     )
-    for name, statement in statements():
+    for name, statement in statements(DIALECT):
         plan = await planned(postgres, own_database, name, statement, "force_generic_plan")
         assert "Seq Scan on items" not in plan, plan
 

@@ -4,7 +4,6 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,34 +15,10 @@ from sqlalchemy.sql import ClauseElement
 
 from chatkeep.ports import Store
 from chatkeep.stores.sql.sqlite import DIALECT
-from chatkeep.stores.sql.statements import Statements
-from chatkeep.stores.sql.statements.turns import OpenTurns
-from chatkeep.stores.sql.statements.upkeep import Upkeep
 from chatkeep.testing.store_samples import asking, message, thread
+from support.statements import FEW, statements, upkeep_statements
 
 ANN = asking()
-FEW = {"search_page", "load_shares", "open_turn"}
-"""Statements that may sort: what they find is little, and no page of much."""
-
-
-def statements() -> Iterator[tuple[str, ClauseElement]]:
-    """Yield every statement with a name."""
-    yield from _named(Statements(DIALECT))
-
-
-def upkeep_statements() -> Iterator[tuple[str, ClauseElement]]:
-    """Yield those that are for all users, but for erasures, which may read what they delete."""
-    for name, statement in (*_named(Upkeep(DIALECT)), *_named(OpenTurns(DIALECT))):
-        if not name.startswith("erase"):
-            yield name, statement
-
-
-def _named(owner: object) -> Iterator[tuple[str, ClauseElement]]:
-    for name, value in vars(owner).items():
-        if isinstance(value, Mapping):
-            yield from ((f"{name}[{key}]", each) for key, each in value.items())
-        else:
-            yield name, value
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +47,7 @@ def crowded(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.mark.parametrize(
-    ("name", "statement"), list(statements()), ids=lambda value: str(value)[:20]
+    ("name", "statement"), list(statements(DIALECT)), ids=lambda value: str(value)[:20]
 )
 def test_every_statement_finds_its_rows_by_an_index(
     crowded: Path, name: str, statement: ClauseElement
@@ -91,7 +66,7 @@ def test_every_statement_finds_its_rows_by_an_index(
 
 
 @pytest.mark.parametrize(
-    ("name", "statement"), list(upkeep_statements()), ids=lambda value: str(value)[:20]
+    ("name", "statement"), list(upkeep_statements(DIALECT)), ids=lambda value: str(value)[:20]
 )
 def test_no_statement_of_the_upkeep_reads_all_items(
     crowded: Path, name: str, statement: ClauseElement

@@ -30,6 +30,7 @@ class Turns:
     def define_turns(self, dialect: Dialect) -> None:
         """Build them."""
         self._asking()
+        self._beginning(dialect)
         self._working(dialect)
         self._events(dialect)
 
@@ -47,9 +48,7 @@ class Turns:
             select(turns).where(in_thread).order_by(turns.c.created_at.desc()).limit(1)
         )
 
-    def _working(self, dialect: Dialect) -> None:
-        own = mine(turns, id="turn")
-        held = own & (turns.c.fence == p("fence")) & _RUNNING
+    def _beginning(self, dialect: Dialect) -> None:
         given = of_mine(
             id="turn",
             thread_id="thread",
@@ -73,6 +72,10 @@ class Turns:
             last_event=0,
             created_at=moment,
         )
+
+    def _working(self, dialect: Dialect) -> None:
+        own = mine(turns, id="turn")
+        held = own & (turns.c.fence == p("fence")) & _RUNNING
         until = dialect.now + bindparam("p_lease", type_=_NUMBER)
         self.renew_turn: ReturningUpdate[Any] = (
             update(turns).where(held).values(lease_until=until).returning(*turns.c)
@@ -134,6 +137,11 @@ class OpenTurns:
     """What is asked of turns across users."""
 
     def __init__(self, dialect: Dialect) -> None:
+        self._taking_over(dialect)
+        self._looking()
+        across_users(self)
+
+    def _taking_over(self, dialect: Dialect) -> None:
         self.expired_turn: Select[Any] = (
             select(turns)
             .where(_OPEN, _RUNNING, turns.c.lease_until < dialect.now)
@@ -171,6 +179,8 @@ class OpenTurns:
             )
             .returning(*turns.c)
         )
+
+    def _looking(self) -> None:
         self.load_turns: Select[Any] = (
             select(turns)
             .where(turns.c.state.in_(bindparam("p_states", expanding=True)))
@@ -190,4 +200,3 @@ class OpenTurns:
             turn_events.c.owner == p("owner"),
             turn_events.c.turn_id == p("turn_id"),
         )
-        across_users(self)
