@@ -106,7 +106,7 @@ async def found(store: Store, words: str) -> list[str]:
 
 
 async def test_conversations_of_the_first_schema_are_found(url: str) -> None:
-    """They are as they were, read, listed by their age, and searched; nothing hidden is."""
+    """They are as they were, read, listed by last message, and searched; nothing hidden is."""
     assert await apply_migrations(url, data_dir=Path()) == ("0002",)
     store = open_store(url, data_dir=Path())
     await store.open()
@@ -118,14 +118,14 @@ async def test_conversations_of_the_first_schema_are_found(url: str) -> None:
 
         summaries = (await store.load_summaries(9, None, "desc", ANN)).data
         assert [(each.thread.id, each.preview) for each in summaries] == [
-            ("thr_many", "filler 599"),
             ("thr_1", "How far?"),
+            ("thr_many", "filler 599"),
             ("thr_quiet", None),
         ]
         assert not any(each.unread or each.archived for each in summaries)
         shown = MOMENT.replace(microsecond=123_000)
         active = [each.active_at for each in summaries]
-        assert active == [shown, shown + timedelta(days=1), shown]
+        assert active == [shown + timedelta(days=1), shown, shown]
 
         assert await found(store, "koln") == ["msg_1"]
         assert await found(store, "rhine the on") == ["msg_2"]

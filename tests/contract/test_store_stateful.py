@@ -178,7 +178,9 @@ class StoreMachine(RuleBasedStateMachine):
         found = self.outcome(self.store.create_thread(thread(thread_id), first, owner.context))
         if attachment and attachment not in owner.attachments:
             assert found is NotFoundError
-        elif thread_id in owner.threads:
+        elif (
+            attachment and owner.attachments[attachment] not in (None, thread_id)
+        ) or thread_id in owner.threads:
             assert found is ConflictError
         else:
             assert found is None

@@ -1,21 +1,28 @@
 """Conversations out as documents and in again, through a real socket."""
 
+import asyncio
 import base64
+import io
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any, cast
 
 import httpx2
 import pytest
 from chatkit.types import ThreadMetadata, UserMessageItem
 
+from chatkeep.context import RequestContext
+from chatkeep.files.attachments import Attachments
+from chatkeep.files.memory import MemoryStorage
 from chatkeep.models.scripted import Citation, Message, Step, Text, Thought
+from chatkeep.ports import Store
 from chatkeep.testing.client import ChatKitClient
 from chatkeep.testing.provider import ScriptedProvider
 from chatkeep.testing.store_samples import every_item
-from chatkeep.transfer.restore import INCOMPLETE
+from chatkeep.transfer.restore import INCOMPLETE, import_threads
 from support.files import PNG, upload
 from support.live import Connect, LiveServer, StartServer, whose
+from support.waiting import until
 
 JSON = {"content-type": "application/json"}
 
@@ -358,6 +365,76 @@ async def test_what_a_kill_left_half_done_is_replaced(
 
     assert report == {"imported": 1, "skipped": ids[:2]}
     assert await export(client) == before
+
+
+async def test_an_upload_that_was_cut_does_not_stop_the_next_import(
+    client: ChatKitClient, server: LiveServer
+) -> None:
+    """A process that dies between a file's record and its bytes leaves nothing in the way."""
+    ids = await furnish(client)
+    before = await export(client)
+    for thread_id in ids:
+        await client.call("threads.delete", thread_id=thread_id)
+    context = await whose(server)
+    attachments = server.chatkeep.attachments
+    reached = asyncio.Event()
+
+    class Stuck(MemoryStorage):
+        """A storage that takes for ever."""
+
+        async def put(self, key: str, content: AsyncIterator[bytes]) -> None:
+            """Say that it has begun."""
+            del key, content
+            reached.set()
+            await asyncio.Event().wait()
+
+    limits, signer = attachments.limits, attachments._signer
+    cut = Attachments(server.chatkeep.store, Stuck(), signer, limits)
+    document = io.BytesIO(json.dumps(before).encode())
+    # Nothing is taken back: a killed process does not, either.
+    store = server.chatkeep.store
+    dying = cast("Store", Dying(store))
+    running = asyncio.create_task(import_threads(dying, cut, document, context))
+    await reached.wait()
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert (await restore(client, before)).status_code == 200
+    assert await export(client) == before
+
+
+class Dying:
+    """A store for a process that dies: what it would take back stays."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def delete_thread(self, thread_id: str, context: RequestContext) -> None:
+        """Do nothing."""
+
+
+async def test_a_second_import_is_refused_before_its_body(
+    client: ChatKitClient, server: LiveServer
+) -> None:
+    """Of one user nothing piles up while an import runs, or is on its way."""
+    await client.say("hello")
+    cookie = "; ".join(f"{name}={value}" for name, value in client.http.cookies.items())
+    url = httpx2.URL(server.url)
+    _, first = await asyncio.open_connection(url.host, url.port)
+    head = f"POST /chatkit/import HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nCookie: {cookie}\r\n"
+    first.write(f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n".encode())
+    statuses: list[int] = []
+
+    async def refused() -> bool:
+        statuses.append((await restore(client, b"{")).status_code)
+        return statuses[-1] == 409
+
+    await until(refused)
+    first.close()
+    assert set(statuses) <= {400, 409}
 
 
 async def test_no_value_is_too_long_for_memory(start_server: StartServer, connect: Connect) -> None:

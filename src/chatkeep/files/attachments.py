@@ -180,10 +180,10 @@ class Attachments(AttachmentStore[RequestContext]):
             pass
         else:
             raise ConflictError("There is an attachment with this id already.")
-        attachment = await self._create(input, context, attachment_id)
+        # Bound from the start: what a kill leaves goes with the thread.
+        attachment = await self._create(input, context, attachment_id, thread_id)
         try:
             await self._keep(attachment, _once(content), context)
-            await self._store.bind_attachment(attachment_id, thread_id, context)
         except ChatkeepError:
             await self._store.delete_attachment(attachment_id, context)
             raise
@@ -317,6 +317,7 @@ class Attachments(AttachmentStore[RequestContext]):
         input: AttachmentCreateParams,
         context: RequestContext,
         attachment_id: str | None = None,
+        thread_id: str | None = None,
     ) -> Attachment:
         """Store the record of a file that may be uploaded."""
         name, mime_type = self._declared(input)
@@ -324,6 +325,7 @@ class Attachments(AttachmentStore[RequestContext]):
         attachment_id = attachment_id or self.generate_attachment_id(mime_type, context)
         attachment = new_attachment(attachment_id, name, mime_type)
         attachment.metadata = {"size": input.size}
+        attachment.thread_id = thread_id
         await self._store.save_attachment(attachment, context)
         return attachment
 

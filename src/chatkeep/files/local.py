@@ -148,7 +148,13 @@ def _finish(file: IO[bytes], aside: Path, target: Path) -> None:
             if not aside.exists():
                 raise
             continue  # another deletion took the empty folder meanwhile
-        return
+        break
+    # The name, too, is on the disk before anybody relies on it.
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -148,14 +148,15 @@ class SharePage:
             if (passage := passage_of(item)) is None:
                 continue
             text = passage.text if passage.speaker == "assistant" else ""
-            room -= len(text)
+            room -= len(text) + sum(map(len, passage.notes))
             images = {
                 file.id: self._link(request, shared.share, file.id, root)
                 for file in passage.attachments
                 if file.mime_type in RASTER
             }
-            html = to_html(text) if room >= 0 else as_it_is(text)
-            entries.append(_Entry(passage, html, [to_html(n) for n in passage.notes], images))
+            render = to_html if room >= 0 else as_it_is
+            notes = [render(note) for note in passage.notes]
+            entries.append(_Entry(passage, render(text), notes, images))
         return entries
 
     def _presented(self, item: ThreadItem, request: Request, share: Share, base: str) -> ThreadItem:

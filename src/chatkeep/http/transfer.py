@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
-from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -71,21 +70,21 @@ class TransferEndpoint:
         """Take a JSON document."""
         asked = await self.asking(request)
         check_json(request)
-        with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
-            async for chunk in stream_body(request, self.max_import_bytes):
-                await asyncio.to_thread(file.write, chunk)
-            report = await self._import(file, asked.context)
+        report = await self._import(request, asked.context)
         return asked.json({"imported": report.imported, "skipped": report.skipped})
 
-    async def _import(self, file: IO[bytes], context: RequestContext) -> ImportReport:
-        """Import when it is this one's turn; of a user, one at a time."""
+    async def _import(self, request: Request, context: RequestContext) -> ImportReport:
+        """Import when it is this one's turn; of a user one at a time, its body included."""
         principal = context.principal
         if principal in self._importing:
             raise ConflictError("Another import of yours is running.")
         self._importing.add(principal)
         try:
-            async with self._turns:
-                return await import_threads(self.store, self.attachments, file, context)
+            with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+                async for chunk in stream_body(request, self.max_import_bytes):
+                    await asyncio.to_thread(file.write, chunk)
+                async with self._turns:
+                    return await import_threads(self.store, self.attachments, file, context)
         finally:
             self._importing.discard(principal)
 

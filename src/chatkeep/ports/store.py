@@ -100,7 +100,8 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
     ) -> None:
         """Store a new thread and its first message: both, or neither.
 
-        Attachments of the message must exist and are bound to the thread.
+        Attachments of the message must exist (`NotFoundError`) and belong to no other thread
+        (`ConflictError`); they are bound to this one.
         """
 
     @abstractmethod

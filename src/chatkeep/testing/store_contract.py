@@ -207,9 +207,10 @@ class StoreContract(
 
     async def test_cancellation_leaves_all_or_nothing(self, store: Store) -> None:
         """A creation cancelled at any moment raises that, and leaves no half of a thread."""
-        await store.save_attachment(file(), ANN)
         for steps in range(40):
-            new, first = thread(f"thr_{steps}"), question("msg_1", file())
+            attached = file(f"atc_{steps}")
+            await store.save_attachment(attached, ANN)
+            new, first = thread(f"thr_{steps}"), question("msg_1", attached)
             task = asyncio.create_task(store.create_thread(new, first, ANN))
             for _ in range(steps):
                 await asyncio.sleep(0)

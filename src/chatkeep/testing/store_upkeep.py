@@ -318,6 +318,13 @@ class UpkeepContract:
             await store.bind_attachment("atc_1", "thr_1", ANN)
         with pytest.raises(ConflictError):
             await store.bind_attachment("atc_1", "thr_2", ANN)
+        taken = question("msg_1", file(), thread_id="thr_2")
+        with pytest.raises(ConflictError):
+            await store.create_thread(thread("thr_2"), taken, ANN)
+        await store.save_thread(thread("thr_2"), ANN)
+        with pytest.raises(ConflictError):
+            await store.begin_turn(turn_order("trn_1", thread_id="thr_2", message=taken), ANN)
+        assert not (await store.load_thread_items("thr_2", None, 9, "asc", ANN)).data
         assert await store.load_attachment("atc_1", ANN) == file(thread_id="thr_1")
 
     async def test_an_attachment_is_replaced_if_it_is_as_it_was(self, store: Store) -> None:

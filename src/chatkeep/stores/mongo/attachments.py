@@ -24,7 +24,7 @@ class Attachments(Writing):
     ) -> None:
         """Make an attachment part of a thread."""
         key, say = key_of(context), self._statements
-        bind = say.bind_loose_attachment(key, attachment_id, thread_id)
+        bind = say.bind_attachment(key, attachment_id, thread_id)
         if not await self._db.command(lambda commands: commands.update(bind)):
             await self._one(say.load_attachment(key, attachment_id))
             raise ConflictError("A file of this message is part of another conversation.")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
-from chatkeep.errors import ConflictError, HeldError, NotFoundError
+from chatkeep.errors import ConflictError, HeldError
 from chatkeep.stores.encoding import encode_item, encode_thread, message_text, now
 from chatkeep.stores.mongo.asking import Asking, found
 from chatkeep.stores.mongo.commands import Commands
@@ -43,10 +43,17 @@ class Writing(Asking):
     async def _bind_attachments(
         self, commands: Commands, key: Key, thread_id: str, attachment_ids: Sequence[str]
     ) -> None:
+        """Make attachments part of the thread.
+
+        Raises:
+            NotFoundError: One is not there.
+            ConflictError: One is part of another thread, which would lose it with this one.
+        """
+        say = self._statements
         for attachment_id in attachment_ids:
-            bind = self._statements.bind_attachment(key, attachment_id, thread_id)
-            if not await commands.update(bind):
-                raise NotFoundError
+            if not await commands.update(say.bind_attachment(key, attachment_id, thread_id)):
+                found(await commands.one(say.load_attachment(key, attachment_id)))
+                raise ConflictError("A file of this message is part of another conversation.")
 
     async def _take_places(self, commands: Commands, key: Key, docs: int) -> Document:
         """Take the owner's next place among threads, and places among what is found."""

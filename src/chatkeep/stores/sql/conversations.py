@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkeep.context import RequestContext
-from chatkeep.errors import ConflictError, NotFoundError
+from chatkeep.errors import NotFoundError
 from chatkeep.stores.encoding import (
     decode_attachment,
     decode_item,
@@ -205,13 +205,9 @@ class SqlConversations(SqlWriting):
     ) -> None:
         """Make an attachment part of a thread."""
         key = key_of(context, attachment=attachment_id, thread=thread_id)
-
-        async def work(connection: AsyncConnection) -> None:
-            if not (await connection.execute(self._sql.bind_loose_attachment, key)).rowcount:
-                found((await connection.execute(self._sql.load_attachment, key)).first())
-                raise ConflictError("A file of this message is part of another conversation.")
-
-        await self._db.write(work)
+        await self._db.write(
+            lambda connection: self._bind_attachments(connection, key, [attachment_id])
+        )
 
     async def replace_attachment(
         self, old: Attachment, new: Attachment, context: RequestContext

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkeep.errors import ConflictError, HeldError, NotFoundError
 from chatkeep.stores.encoding import encode_item, encode_thread, message_text, now
-from chatkeep.stores.sql.base import Parameters, SqlBase, in_order, params
+from chatkeep.stores.sql.base import Parameters, SqlBase, found, in_order, params
 from chatkeep.stores.words import entry_words
 
 
@@ -38,9 +38,7 @@ class SqlWriting(SqlBase):
     """The steps that transactions are made of."""
 
     async def _insert_thread(self, connection: AsyncConnection, values: Parameters) -> bool:
-        """Store a thread if there is none with its id; say whether that happened."""
-        if "p_seq" not in values:
-            values = {**values, "p_seq": await self._take_thread_seq(connection, values)}
+        """Store a thread, at its position, if there is none with its id; say whether it was."""
         created = await connection.execute(self._sql.insert_thread, values)
         if not created.rowcount:
             return False
@@ -62,9 +60,12 @@ class SqlWriting(SqlBase):
             NotFoundError: An attachment is not there.
             ConflictError: The thread exists, and not from an earlier try of this.
         """
-        await self._bind_attachments(connection, message, attachment_ids)
+        # The owner's row is locked first, as wherever a message is stored.
+        if "p_seq" not in thread:
+            thread = {**thread, "p_seq": await self._take_thread_seq(connection, thread)}
         # The message takes the first position; its author has read it.
         values = {**thread, "p_next_seq": 2, "p_read_seq": 1}
+        await self._bind_attachments(connection, message, attachment_ids)
         if await self._insert_thread(connection, values):
             await connection.execute(self._sql.put_item, {**message, "p_seq": 1})
             await self._index_item(connection, message)
@@ -74,10 +75,17 @@ class SqlWriting(SqlBase):
     async def _bind_attachments(
         self, connection: AsyncConnection, key: Parameters, attachment_ids: Sequence[str]
     ) -> None:
+        """Make attachments part of the thread.
+
+        Raises:
+            NotFoundError: One is not there.
+            ConflictError: One is part of another thread, which would lose it with this one.
+        """
         for attachment_id in in_order(attachment_ids):
             bind = {**key, "p_attachment": attachment_id}
             if not (await connection.execute(self._sql.bind_attachment, bind)).rowcount:
-                raise NotFoundError
+                found((await connection.execute(self._sql.load_attachment, bind)).first())
+                raise ConflictError("A file of this message is part of another conversation.")
 
     async def _put_item(self, connection: AsyncConnection, values: Parameters) -> None:
         """Store an item behind the others, or in its place if it is there already.

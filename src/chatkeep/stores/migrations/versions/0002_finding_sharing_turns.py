@@ -210,6 +210,28 @@ def _fill() -> None:
             _add_text(connection, row.tenant, row.owner, row.thread_id, row.id, text)
         if row.type == "user_message":
             _set_active(connection, row.tenant, row.owner, row.thread_id, row.body)
+    _rank(connection)
+
+
+def _rank(connection: sa.Connection) -> None:
+    """Put each owner's threads in the order of their last messages.
+
+    There are no more ranks than positions were given, so that the owner's next one is free.
+    """
+    whose = [threads.c.tenant, threads.c.owner]
+    rank = sa.func.row_number().over(
+        partition_by=whose, order_by=[threads.c.active_at, threads.c.seq]
+    )
+    ranks = sa.select(*whose, threads.c.id, rank.label("rank")).subquery()
+    connection.execute(
+        sa.update(threads)
+        .where(
+            threads.c.tenant == ranks.c.tenant,
+            threads.c.owner == ranks.c.owner,
+            threads.c.id == ranks.c.id,
+        )
+        .values(active_seq=ranks.c.rank)
+    )
 
 
 def _walk(table: sa.Table, key: list[str], more: list[str]) -> Iterator[sa.Row[Any]]:
@@ -225,11 +247,10 @@ def _walk(table: sa.Table, key: list[str], more: list[str]) -> Iterator[sa.Row[A
 
 
 def _set_active(connection: sa.Connection, tenant: str, owner: str, thread: str, body: str) -> None:
-    # What cannot be read is left out everywhere; it must not stop an upgrade.
-    created_at = json.loads(body).get("created_at")
-    if created_at is None:
-        return
-    moment = datetime.fromisoformat(created_at)
+    try:
+        moment = datetime.fromisoformat(json.loads(body)["created_at"])
+    except (ValueError, KeyError, TypeError):
+        return  # what cannot be read is left out everywhere, and must not stop an upgrade
     connection.execute(
         sa.update(threads)
         .where(threads.c.tenant == tenant, threads.c.owner == owner, threads.c.id == thread)

@@ -150,12 +150,7 @@ class Conversations:
         return Find(ATTACHMENTS, mine(key, id=attachment_id), ("thread_id", "body"), limit=1)
 
     def bind_attachment(self, key: Key, attachment_id: str, thread_id: str) -> Update:
-        """The thread of an attachment that is there."""
-        change = {"$set": {"thread_id": checked_text(thread_id)}}
-        return Update(ATTACHMENTS, mine(key, id=attachment_id), change)
-
-    def bind_loose_attachment(self, key: Key, attachment_id: str, thread_id: str) -> Update:
-        """The same for one that belongs to no other thread."""
+        """The thread of an attachment that is there and belongs to no other one."""
         loose = {"$in": [None, checked_text(thread_id)]}
         this = mine(key, id=attachment_id, thread_id=loose)
         return Update(ATTACHMENTS, this, {"$set": {"thread_id": thread_id}})

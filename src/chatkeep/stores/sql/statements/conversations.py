@@ -112,9 +112,9 @@ class Conversations:
         self.load_attachment: Select[Any] = select(
             attachments.c.thread_id, attachments.c.body
         ).where(own)
-        self.bind_attachment: Update = update(attachments).where(own).values(thread_id=p("thread"))
-        self.bind_loose_attachment: Update = self.bind_attachment.where(
-            or_(attachments.c.thread_id.is_(None), attachments.c.thread_id == p("thread"))
+        loose = or_(attachments.c.thread_id.is_(None), attachments.c.thread_id == p("thread"))
+        self.bind_attachment: Update = (
+            update(attachments).where(own, loose).values(thread_id=p("thread"))
         )
         self.replace_attachment: Update = (
             update(attachments).where(own, attachments.c.body == p("old")).values(body=p("body"))
