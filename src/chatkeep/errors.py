@@ -17,6 +17,7 @@
     ├── CopyError                what was copied is not equal to its source, or must not be written
     ├── StoreUnavailableError    the database is gone or too slow
     ├── StorageUnavailableError  the file storage is gone, full or too slow
+    ├── RelayUnavailableError    wake-ups do not reach other instances, or not from them
     ├── ShuttingDownError        no new work is taken
     ├── UnauthenticatedError     nobody we know is asking
     │   └── InvalidTokenError        somebody asks with a token that proves nothing
@@ -109,6 +110,15 @@ class FileTypeError(ChatkeepError):
 
 class StorageUnavailableError(ChatkeepError):
     """The file storage cannot be used right now. Nothing was saved; please try again."""
+
+
+class RelayUnavailableError(ChatkeepError):
+    """Other instances are not woken right now; they look by themselves."""
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+        """What is wrong, for the operator; without secrets, but not for strangers."""
 
 
 class ShuttingDownError(ChatkeepError):

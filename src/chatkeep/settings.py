@@ -52,6 +52,7 @@ ALIASES = {
     "PORT": "server.port",
     "CORS_ORIGINS": "server.cors_origins",
     "DATABASE_URL": "database.url",
+    "REDIS_URL": "relay.url",
     "MODEL_NAME": "models.name",
     "CHATKEEP_PROVIDER": "models.provider",
     "OPENAI_API_KEY": "models.openai_api_key",
@@ -89,6 +90,14 @@ class Database(_Section):
 
     url: SecretStr | None = Field(
         None, description="sqlite:///relative.db, sqlite:////absolute.db or memory://"
+    )
+
+
+class Relay(_Section):
+    """How instances wake each other."""
+
+    url: SecretStr | None = Field(
+        None, description="redis://host:6379/0, rediss://…, or postgresql://… without a pooler"
     )
 
 
@@ -242,6 +251,7 @@ class Settings(_Section):
     data_dir: HomePath = Field(Path(".chatkeep"), description="a directory that can be written")
     server: Server = Server()
     database: Database = Database()
+    relay: Relay = Relay()
     auth: Auth = Auth()
     models: Models = Models()
     files: Files = Files()

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkeep.ports import Store
+from chatkeep.postgres.url import read_url
 from chatkeep.stores import apply_migrations, open_store
 from chatkeep.stores.encoding import encode_item
 from chatkeep.stores.sql.postgres import PostgresDatabase
-from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.sqlite import SqliteDatabase
 from chatkeep.testing.store_samples import (
     MOMENT,

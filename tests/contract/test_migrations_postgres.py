@@ -11,10 +11,10 @@ from test_migrations import described, differences
 
 from chatkeep.cli.migrate import migrate as command
 from chatkeep.errors import ChatkeepError, SettingsError, StoreUnavailableError
+from chatkeep.postgres.url import read_url
 from chatkeep.stores import apply_migrations, open_store, pending_migrations
 from chatkeep.stores.sql import migrate
 from chatkeep.stores.sql.postgres import PostgresDatabase
-from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.schema import metadata
 from support.forks import Fork
 from support.postgres import PostgresServer

@@ -8,11 +8,11 @@ import pytest
 
 from chatkeep.errors import SettingsError
 from chatkeep.ports import Store
+from chatkeep.postgres.url import PostgresUrl, read_url
 from chatkeep.stores import default_url, open_store
 from chatkeep.stores.mongo.store import MongoStore
 from chatkeep.stores.mongo.url import read_url as read_mongo_url
 from chatkeep.stores.sql.memory import MemoryDatabase
-from chatkeep.stores.sql.postgres_url import PostgresUrl, read_url
 from chatkeep.stores.sql.store import SqlStore
 
 

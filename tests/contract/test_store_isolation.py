@@ -17,9 +17,9 @@ from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from chatkeep.errors import ChatkeepError
 from chatkeep.ports import Store
+from chatkeep.postgres.url import read_url
 from chatkeep.stores.sql.postgres import DIALECT as POSTGRES
 from chatkeep.stores.sql.postgres import PostgresDatabase
-from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.schema import metadata
 from chatkeep.stores.sql.sqlite import DIALECT as SQLITE
 from chatkeep.stores.sql.sqlite import SqliteDatabase

@@ -12,10 +12,10 @@ from test_store_isolation import PARAMETERS, flat, rows_of, without
 
 from chatkeep.errors import SettingsError
 from chatkeep.ports import Store
+from chatkeep.postgres.url import read_url
 from chatkeep.stores import apply_migrations, open_store, pending_migrations
 from chatkeep.stores.sql.migrate import REVISIONS
 from chatkeep.stores.sql.postgres import DIALECT, ROW_SECURITY, PostgresDatabase
-from chatkeep.stores.sql.postgres_url import read_url
 from chatkeep.stores.sql.schema import threads
 from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_finding import FindingContract

@@ -1,8 +1,8 @@
 """Every extension point.
 
 A port says what a backend must do and what happens when the other side is gone. Backends live in
-packages named after the port (`stores`, `models`, `auth`), one file each, and get what they need
-in the constructor: none of them reads settings.
+packages named after the port (`stores`, `models`, `auth`, `relay`), one file each, and get what
+they need in the constructor: none of them reads settings.
 """
 
 from agents import ModelProvider
@@ -23,6 +23,7 @@ from chatkeep.ports.records import (
     TurnOrder,
     TurnState,
 )
+from chatkeep.ports.relay import Relay, Wake
 from chatkeep.ports.store import Store
 from chatkeep.ports.upkeep import Upkeep
 
@@ -35,6 +36,7 @@ __all__ = [
     "Identity",
     "ModelProvider",
     "Record",
+    "Relay",
     "SearchHit",
     "Share",
     "Store",
@@ -47,4 +49,5 @@ __all__ = [
     "TurnOrder",
     "TurnState",
     "Upkeep",
+    "Wake",
 ]

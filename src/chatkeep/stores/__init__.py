@@ -113,8 +113,8 @@ def _postgres(url: str) -> Store:
         raise SettingsError(
             "PostgreSQL needs a package that is not installed: pip install 'chatkeep[postgres]'"
         )
+    from chatkeep.postgres.url import read_url  # noqa: PLC0415
     from chatkeep.stores.sql.postgres import PostgresDatabase  # noqa: PLC0415 - loads the driver
-    from chatkeep.stores.sql.postgres_url import read_url  # noqa: PLC0415
     from chatkeep.stores.sql.store import SqlStore  # noqa: PLC0415
 
     return SqlStore(PostgresDatabase(read_url(url)))

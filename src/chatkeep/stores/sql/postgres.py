@@ -18,7 +18,6 @@
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -44,10 +43,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatkeep.errors import SettingsError, StoreUnavailableError
+from chatkeep.postgres.connecting import connector, reason
+from chatkeep.postgres.url import PostgresUrl
 from chatkeep.stores.failure import Fault
 from chatkeep.stores.sql import migrate, row_security
 from chatkeep.stores.sql.database import Database
-from chatkeep.stores.sql.postgres_url import PostgresUrl
 from chatkeep.stores.sql.schema import metadata, texts
 from chatkeep.stores.sql.statements.common import Dialect, p
 
@@ -87,11 +87,6 @@ _LOST = {
     "57P03",  # starting up, or shutting down
     "57P05",  # idle for too long
 }
-_NOT_THIS_HOST = (
-    OSError,
-    asyncpg.CannotConnectNowError,  # it starts, stops, or recovers
-    asyncpg.TargetServerAttributeNotMatched,  # it is a standby
-)
 _BUG_CLASSES = {"22", "23", "42", "54"}
 """Data, constraint, statement, limit of the program: mistakes of ours."""
 _NOT_OURS = {
@@ -278,23 +273,24 @@ class PostgresDatabase(Database):
         driver = _driver(cause) if isinstance(cause, DBAPIError) else cause
         state = _sqlstate(cause) if isinstance(cause, DBAPIError) else None
         if state in _REFUSALS:
-            return SettingsError(_REFUSALS[state].format(place=place, reason=_line(driver)))
+            return SettingsError(_REFUSALS[state].format(place=place, reason=reason(driver)))
         if isinstance(driver, asyncpg.ClientConfigurationError):
             return SettingsError(f"The database URL cannot be used: {driver.args[0]}.")
         if "unsupported startup parameter" in str(driver):
             return SettingsError(
-                f"{place} is a pooler ({_line(driver)}). See PgBouncer in the documentation."
+                f"{place} is a pooler ({reason(driver)}). See PgBouncer in the documentation."
             )
         if isinstance(driver, ssl.SSLError) or "SSL" in str(driver):
             return SettingsError(
-                f"No encrypted connection to {place}: {_line(driver)}. See sslmode in the "
+                f"No encrypted connection to {place}: {reason(driver)}. See sslmode in the "
                 "documentation."
             )
-        return StoreUnavailableError(f"The database {place} cannot be reached: {_line(driver)}.")
+        return StoreUnavailableError(f"The database {place} cannot be reached: {reason(driver)}.")
 
     def _engine(self, *, migrating: bool = False) -> AsyncEngine:
         cached = 0 if self._url.pooled else _CACHED_STATEMENTS
-        connect = self._connector(
+        connect = connector(
+            self._url,
             command_timeout=None if migrating else _COMMAND_TIMEOUT,
             statement_cache_size=cached,
             server_settings=self._session(migrating=migrating),
@@ -319,27 +315,6 @@ class PostgresDatabase(Database):
         )
         event.listen(engine.sync_engine, "handle_error", _drop_lost_connections)
         return engine
-
-    def _connector(self, **options: Any) -> Callable[[], Awaitable[Any]]:
-        hosts = list(self._url.dsns)
-
-        async def connect() -> Any:
-            # The driver would spend the time of all hosts on a first one that is silent. The one
-            # that was right last time comes first, or each connection would wait for that one.
-            failed: Exception = OSError("it has no host")
-            for host in tuple(hosts):
-                try:
-                    connection = await asyncpg.connect(
-                        host, timeout=self._url.connect_timeout, **options
-                    )
-                except _NOT_THIS_HOST as error:
-                    failed = error
-                else:
-                    hosts.sort(key=lambda each: each != host)
-                    return connection
-            raise failed
-
-        return connect
 
     def _session(self, *, migrating: bool) -> dict[str, str]:
         """Return the settings that a session begins with."""
@@ -388,16 +363,6 @@ def _driver(error: DBAPIError) -> BaseException | None:
 def _sqlstate(error: DBAPIError) -> str | None:
     state: str | None = getattr(error.orig, "sqlstate", None)
     return state
-
-
-def _line(error: BaseException | None) -> str:
-    """Return an error as a part of a line."""
-    if isinstance(error, socket.gaierror):
-        return "its host is not known"
-    if isinstance(error, TimeoutError):
-        return "it does not answer"
-    text = str(error).strip().partition("\n")[0].rstrip(".")
-    return text or type(error).__name__
 
 
 async def _dispose(engine: AsyncEngine) -> None:
