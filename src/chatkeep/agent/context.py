@@ -46,7 +46,8 @@ class TurnContext(AgentContext[RequestContext]):
     @property
     def notes(self) -> "Notes | None":
         """Who is told what the run does."""
-        return self._notes
+        notes: Notes | None = self._notes
+        return notes
 
     def before_item(self, callback: Callable[[], Iterable[ThreadStreamEvent]]) -> None:
         """Have events of `callback` put in front of each item that a tool shows."""

@@ -121,7 +121,7 @@ class EventsResponse(Response):
         batch = self._first or Batch((), Then.MORE)
         try:
             while True:
-                await self._write(send, b"".join([self._frame(each) for each in batch.events]))
+                await self._write(send, self._framed(batch))
                 if batch.then is Then.NOTHING:
                     return _END if self._framing is Framing.NUMBERED else b""
                 if batch.then is Then.ELSEWHERE:
@@ -142,6 +142,12 @@ class EventsResponse(Response):
         if self._framing is Framing.NUMBERED:
             return _RECONNECT
         return self._frame(Numbered(0, farewell_json()))
+
+    def _framed(self, batch: Batch) -> bytes:
+        frames = [self._frame(event) for event in batch.events]
+        if batch.comment and self._framing is Framing.NUMBERED:
+            frames.insert(0, f": {batch.comment}\n\n".encode())
+        return b"".join(frames)
 
     def _frame(self, event: Numbered) -> bytes:
         match self._framing:

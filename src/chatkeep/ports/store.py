@@ -267,6 +267,12 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
         """
 
     @abstractmethod
+    async def load_thread_turns(
+        self, thread_id: str, after: datetime, limit: int, context: RequestContext
+    ) -> Sequence[Turn]:
+        """Return the turns of a thread that were asked for after a moment, oldest first."""
+
+    @abstractmethod
     async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
         """Note that something happened that must not happen twice.
 

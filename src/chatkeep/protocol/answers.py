@@ -18,6 +18,7 @@ from chatkit.types import (
     ThreadUpdateParams,
     UserMessageItem,
 )
+from pydantic import BaseModel
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import ChatkeepError, NotFoundError
@@ -60,42 +61,35 @@ class Answers:
             _log.info("not marked as read", error=type(error).__name__)
 
     async def _answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
-        encode = self._host.encode
+        result: BaseModel | None = None
         match request:
-            case AttachmentsCreateReq() if self._files_are_ours:
+            case AttachmentsCreateReq() if self._host.keeps_files:
                 # The SDK would store it as it goes out, links included.
-                return encode(await self._attachments.create_attachment(request.params, context))
-            case AttachmentsDeleteReq() if self._files_are_ours:
+                result = await self._attachments.create_attachment(request.params, context)
+            case AttachmentsDeleteReq() if self._host.keeps_files:
                 await self._attachments.delete_attachment(request.params.attachment_id, context)
-                return b"{}"
             case ThreadsDeleteReq():
-                files = await self._files_of(request.params.thread_id, context)
-                await self._store.delete_thread(request.params.thread_id, context)
-                await self._attachments.discard(files, context)
-                return b"{}"
+                await self._delete_thread(request.params.thread_id, context)
             case ItemsListReq():
-                return encode(await self._list_items(request, context))
-            case ItemsFeedbackReq():
-                params = request.params
-                await self._store.add_feedback(
-                    params.thread_id, params.item_ids, params.kind, context
-                )
-                return await self._theirs(request, context)
+                result = await self._list_items(request, context)
             case ThreadsListReq() | ThreadsUpdateReq():
-                return encode(await self._threads(request, context))
+                result = await self._threads(request, context)
             case ThreadsGetByIdReq():
-                thread_id = request.params.thread_id
-                answer = encode(await self._full_thread(thread_id, context))
-                await self.mark_read(thread_id, context)
-                return answer
+                result = await self._full_thread(request.params.thread_id, context)
+                await self.mark_read(request.params.thread_id, context)
             case _:
                 return await self._theirs(request, context)
+        return self._host.encode(result) if result is not None else b"{}"
 
-    @property
-    def _files_are_ours(self) -> bool:
-        return isinstance(self._server.attachment_store, Attachments)
+    async def _delete_thread(self, thread_id: str, context: RequestContext) -> None:
+        files = await self._files_of(thread_id, context)
+        await self._store.delete_thread(thread_id, context)
+        await self._attachments.discard(files, context)
 
     async def _theirs(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        if isinstance(request, ItemsFeedbackReq):
+            params = request.params
+            await self._store.add_feedback(params.thread_id, params.item_ids, params.kind, context)
         theirs = self._host.theirs(context)
         return await self._server._process_non_streaming(request, theirs)  # noqa: SLF001 - pinned
 
@@ -106,10 +100,10 @@ class Answers:
         params = request.params
         if isinstance(params, ThreadUpdateParams):
             renamed = await rename(self._store, params.thread_id, params.title, context)
-            return self._server._to_thread_response(renamed)
+            return self._host.thread(renamed)
         limit = params.limit or DEFAULT_PAGE_SIZE
         page = await self._store.load_summaries(limit, params.after, params.order, context)
-        threads = [self._server._to_thread_response(summary.thread) for summary in page.data]
+        threads = [self._host.thread(summary.thread) for summary in page.data]
         return Page(data=threads, has_more=page.has_more, after=page.after)
 
     async def _list_items(self, request: ItemsListReq, context: RequestContext) -> Page[ThreadItem]:

@@ -10,6 +10,7 @@ Private methods of the SDK are called where there is no other way in; the versio
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from inspect import Parameter, signature
 from typing import Any
 
 import structlog
@@ -21,12 +22,14 @@ from chatkit.types import (
     HiddenContextItem,
     SDKHiddenContextItem,
     StreamingReq,
+    Thread,
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
+    ThreadMetadata,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
     ThreadsRetryAfterItemReq,
@@ -36,10 +39,10 @@ from chatkit.types import (
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatkeep.context import RequestContext
-from chatkeep.errors import ChatkeepError, LeaseLostError
+from chatkeep.errors import ChatkeepError, LeaseLostError, SettingsError
 from chatkeep.files.attachments import Attachments
 from chatkeep.ports import Store, Turn, TurnState
-from chatkeep.protocol.orders import Given, context_of, request_of
+from chatkeep.protocol.orders import Given, Ordered, context_of, order_of, request_of
 from chatkeep.protocol.wire import error_event
 from chatkeep.telemetry.logging import describe
 from chatkeep.turns.running import RunningTurn
@@ -48,11 +51,40 @@ from chatkeep.turns.store import scoped
 type Contexts = Callable[[RequestContext], Any]
 """Makes the context that a server's own code expects."""
 
+type ServerFactory = ChatKitServer[Any] | Callable[..., ChatKitServer[Any]]
+"""A server, or what makes one: its class, as a rule."""
+
+_OPTIONAL = ("transcribe", "action", "sync_action")
+
 _HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 _CARRIES_ITEM = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent)
 
 _events: TypeAdapter[Any] = TypeAdapter(ThreadStreamEvent)
 _log = structlog.get_logger(__name__)
+
+
+def make_server(
+    made_by: ServerFactory, store: Store, attachments: Attachments
+) -> ChatKitServer[Any]:
+    """Return the server to host: the one given, or one that is made now.
+
+    What makes one is called with as many of (store, attachment store) as it takes by position.
+
+    Raises:
+        SettingsError: What is made is no server.
+    """
+    if isinstance(made_by, ChatKitServer):
+        server = made_by
+    else:
+        given = (scoped(store), attachments)
+        kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+        places = [each for each in signature(made_by).parameters.values() if each.kind in kinds]
+        server = made_by(*given[: len(places)])
+    if not isinstance(server, ChatKitServer):
+        raise SettingsError("server: name a ChatKitServer, or its class")
+    if server.attachment_store is None:
+        server.attachment_store = attachments
+    return server
 
 
 class Host:
@@ -80,8 +112,21 @@ class Host:
         self.server = server
         self._attachments = attachments
         self._store = store
-        self._own = own
+        self.own = own
         self._contexts = contexts
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether files are kept by Chatkeep, and not by the server's own attachment store."""
+        return isinstance(self.server.attachment_store, Attachments)
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """The optional methods that the server has."""
+        kind = type(self.server)
+        return frozenset(
+            name for name in _OPTIONAL if getattr(kind, name) is not getattr(ChatKitServer, name)
+        )
 
     def theirs(self, context: RequestContext) -> Any:
         """Return the context for the server's methods."""
@@ -90,6 +135,12 @@ class Host:
     def context_of(self, turn: Turn) -> RequestContext:
         """Return the context of the request that a stored turn began with."""
         return context_of(turn)
+
+    async def order(
+        self, request: StreamingReq, body: bytes, context: RequestContext, **how: Any
+    ) -> Ordered:
+        """Return the order for a request that passed the pre-flight; see `order_of`."""
+        return await order_of(request, body, self.server, context, self.theirs(context), **how)
 
     def encode(self, event: BaseModel) -> bytes:
         """Return an event as readers get it."""
@@ -104,7 +155,7 @@ class Host:
         """Do what was asked for; whatever fails is the error event at the end."""
         context = running.context
         try:
-            if not self._own:
+            if not self.own:
                 await running.touch()
             async with aclosing(self._answer(running, self.theirs(context))) as events:
                 async for event in events:
@@ -132,7 +183,7 @@ class Host:
         calls = await self._store.load_tool_calls(turn.id, running.context)
         if turn.cancel_requested:
             running.fail(TurnState.CANCELLED, "stopped")
-        elif self._own and complete and not unfinished and not calls:
+        elif self.own and complete and not unfinished and not calls:
             return  # only its end was not stored
         else:
             running.fail(TurnState.INTERRUPTED, "crash")
@@ -159,6 +210,10 @@ class Host:
             return error_event(_went_wrong(context), allow_retry=event.allow_retry)
         return event
 
+    def thread(self, thread: ThreadMetadata) -> Thread:
+        """Return a thread as it goes out, without its items."""
+        return self.server._to_thread_response(thread)  # noqa: SLF001 - pinned
+
     def presented(self, item: ThreadItem, context: RequestContext) -> ThreadItem:
         """Return the item as it goes out: with links to its files that are good from now on."""
         if not (isinstance(item, UserMessageItem) and item.attachments):
@@ -183,7 +238,8 @@ class Host:
         turn, store = running.turn, self.server.store
         if isinstance(running.given, Given):
             request, message = running.given.request, running.given.message
-            thread, message_id = running.given.thread, message and message.id
+            thread = running.given.thread
+            message_id = message.id if message else None
         else:
             request, message_id = request_of(turn)
             thread = message = None

@@ -13,6 +13,7 @@ import structlog
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import (
+    ChatkeepError,
     NotFoundError,
     ShuttingDownError,
     StoreUnavailableError,
@@ -70,6 +71,7 @@ class TurnEngine:
         self._work = work
         self._running: dict[str, RunningTurn] = {}
         self._hurried = asyncio.Event()
+        self._errands: set[asyncio.Task[None]] = set()
         self._keeper = Keeper(store, self._running, bell, holder=self.holder, lease=lease)
 
     @property
@@ -141,6 +143,18 @@ class TurnEngine:
             await self._wait_for(turn_id)
             turn = await self._store.load_turn(turn_id, context)
         return turn
+
+    def cancel_later(self, turn_id: str, context: RequestContext) -> None:
+        """Stop a turn, for somebody who is not there to wait for it."""
+        task = asyncio.create_task(self._cancel_quietly(turn_id, context), name="cancel")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _cancel_quietly(self, turn_id: str, context: RequestContext) -> None:
+        try:
+            await self.cancel(turn_id, context)
+        except ChatkeepError as error:
+            _log.info("a turn was not stopped", turn=turn_id, error=type(error).__name__)
 
     async def stop_thread(self, thread_id: str, context: RequestContext) -> None:
         """Stop the turn of a thread, if one is open, wherever it runs."""

@@ -32,10 +32,11 @@ class Then(Enum):
 
 
 class Batch(NamedTuple):
-    """Some events, in order, and what comes then."""
+    """Some events, in order, and what comes then; before them, a remark for the reader."""
 
     events: Sequence[Numbered]
     then: Then
+    comment: str | None = None
 
 
 class TurnReader:

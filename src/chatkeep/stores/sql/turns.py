@@ -1,6 +1,7 @@
 """Turns on SQL, from their beginning to their end."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
+from chatkeep.stores.encoding import milliseconds
 from chatkeep.stores.sql.base import Parameters, found, in_order, key_of, params
 from chatkeep.stores.sql.tool_calls import SqlHolding
 from chatkeep.stores.sql.turn_rows import event_values, last_of, turn_of, whole_ms
@@ -82,6 +84,16 @@ class SqlTurns(SqlWriting, SqlHolding):
                 return turn_of(rows[0])
         await self._one(self._sql.has_thread, key)
         return None
+
+    async def load_thread_turns(
+        self, thread_id: str, after: datetime, limit: int, context: RequestContext
+    ) -> Sequence[Turn]:
+        """Return the turns of a thread that were asked for after a moment, oldest first."""
+        key = key_of(context, thread=thread_id, after=milliseconds(after), limit=limit)
+        rows = await self._db.fetch(self._sql.thread_turns, key)
+        if not rows:
+            await self._one(self._sql.has_thread, key)
+        return [turn_of(row) for row in rows]
 
     async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
         """Note that something happened that must not happen twice."""

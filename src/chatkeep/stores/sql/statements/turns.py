@@ -37,6 +37,12 @@ class Turns:
             .order_by(_RUNNING.desc(), turns.c.created_at)
             .limit(1)
         )
+        self.thread_turns: Select[Any] = (
+            select(turns)
+            .where(in_thread, turns.c.created_at > p("after"))
+            .order_by(turns.c.created_at)
+            .limit(p("limit"))
+        )
         self.newest_turn: Select[Any] = (
             select(turns).where(in_thread).order_by(turns.c.created_at.desc()).limit(1)
         )
