@@ -136,7 +136,7 @@ class ChatKitEndpoint:
                 key=key,
                 queue=self.queues,
             )
-        opening = [self.host.encode(event) for event in ordered.opening]
+        opening = self.host.opening(ordered, context)
         return await self.engine.begin(ordered.order, opening, context, ordered.given)
 
     def _stream(

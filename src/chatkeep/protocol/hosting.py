@@ -142,6 +142,11 @@ class Host:
         """Return the order for a request that passed the pre-flight; see `order_of`."""
         return await order_of(request, body, self.server, context, self.theirs(context), **how)
 
+    def opening(self, ordered: Ordered, context: RequestContext) -> list[bytes]:
+        """Return the events that readers get at once, as they go out."""
+        shown = [self.outgoing(event, context) for event in ordered.opening]
+        return [self.encode(event) for event in shown if event is not None]
+
     def encode(self, event: BaseModel) -> bytes:
         """Return an event as readers get it."""
         return self.server._serialize(event)  # noqa: SLF001 - pinned
