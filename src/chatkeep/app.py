@@ -138,7 +138,7 @@ class Chatkeep:
                 self.store, self.attachments, asking, settings.server.max_import_bytes
             ).routes(),
             *SharesEndpoint(self.store, asking).routes(),
-            *TurnsEndpoint(self.store, self.engine, answers, asking).routes(),
+            *TurnsEndpoint(self.store, self.engine, self._host, answers, asking).routes(),
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
         assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))

@@ -136,7 +136,7 @@ class ChatKitEndpoint:
                 key=key,
                 queue=self.queues,
             )
-        opening = self.host.opening(ordered, context)
+        opening = [self.host.encode(event) for event in ordered.opening]
         return await self.engine.begin(ordered.order, opening, context, ordered.given)
 
     def _stream(
@@ -149,6 +149,7 @@ class ChatKitEndpoint:
         return EventsResponse(
             reader,
             framing,
+            present=lambda json: self.host.present(json, context),
             headers={**headers, "X-Chatkeep-Turn": turn.id},
             seen=lambda: self.answers.mark_read(turn.thread_id, context),
             left=(lambda: self.engine.cancel_later(turn.id, context)) if leaves else None,

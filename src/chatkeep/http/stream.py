@@ -60,6 +60,7 @@ class EventsResponse(Response):
     Args:
         source: The events.
         framing: How to write them.
+        present: Makes an event's JSON what this reader gets.
         headers: More headers.
         first: What was read from the source already.
         seen: Called when a reader that is still there has got all of it.
@@ -71,6 +72,7 @@ class EventsResponse(Response):
         source: AbstractContextManager[Source],
         framing: Framing,
         *,
+        present: Callable[[bytes], bytes],
         headers: Mapping[str, str],
         first: Batch | None = None,
         seen: Callable[[], Awaitable[None]] | None = None,
@@ -82,6 +84,7 @@ class EventsResponse(Response):
         del self.headers["content-length"]
         self._source = source
         self._framing = framing
+        self._present = present
         self._first = first
         self._seen = seen
         self._left = left
@@ -150,13 +153,14 @@ class EventsResponse(Response):
         return b"".join(frames)
 
     def _frame(self, event: Numbered) -> bytes:
+        json = self._present(event.json)
         match self._framing:
             case Framing.SSE:
-                return b"data: " + event.json + b"\n\n"
+                return b"data: " + json + b"\n\n"
             case Framing.NUMBERED:
-                return b"id: %d\ndata: " % event.number + event.json + b"\n\n"
+                return b"id: %d\ndata: " % event.number + json + b"\n\n"
             case Framing.NDJSON:
-                return event.json + b"\n"
+                return json + b"\n"
 
     def _until_heartbeat(self) -> float:
         return self._sent_at + _HEARTBEAT_SECONDS - asyncio.get_running_loop().time()

@@ -22,9 +22,12 @@ _DIGITS = 19
 class TurnsEndpoint:
     """Reads and stops turns; only their owner can."""
 
-    def __init__(self, store: Store, engine: TurnEngine, answers: Answers, asking: Asking) -> None:
+    def __init__(
+        self, store: Store, engine: TurnEngine, host: Host, answers: Answers, asking: Asking
+    ) -> None:
         self._store = store
         self._engine = engine
+        self._host = host
         self._answers = answers
         self._asking = asking
 
@@ -67,6 +70,7 @@ class TurnsEndpoint:
         return EventsResponse(
             reader,
             Framing.NUMBERED,
+            present=lambda json: self._host.present(json, asked.context),
             headers={**asked.headers, "X-Chatkeep-Turn": turn.id},
             first=first,
             seen=lambda: self._answers.mark_read(turn.thread_id, asked.context),
@@ -78,7 +82,13 @@ class TurnsEndpoint:
         thread = await self._store.load_thread(request.path_params["thread_id"], asked.context)
         reader = ThreadReader(self._engine, self._store, thread.id, _after(request), asked.context)
         first = await reader.next(0)
-        return EventsResponse(reader, Framing.NUMBERED, headers=asked.headers, first=first)
+        return EventsResponse(
+            reader,
+            Framing.NUMBERED,
+            present=lambda json: self._host.present(json, asked.context),
+            headers=asked.headers,
+            first=first,
+        )
 
 
 def turn_json(turn: Turn) -> dict[str, object]:

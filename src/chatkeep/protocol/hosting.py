@@ -59,6 +59,8 @@ _OPTIONAL = ("transcribe", "action", "sync_action")
 _HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 _CARRIES_ITEM = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent)
 
+_WITH_FILES = b'"attachments":[{'
+
 _events: TypeAdapter[Any] = TypeAdapter(ThreadStreamEvent)
 _log = structlog.get_logger(__name__)
 
@@ -142,11 +144,6 @@ class Host:
         """Return the order for a request that passed the pre-flight; see `order_of`."""
         return await order_of(request, body, self.server, context, self.theirs(context), **how)
 
-    def opening(self, ordered: Ordered, context: RequestContext) -> list[bytes]:
-        """Return the events that readers get at once, as they go out."""
-        shown = [self.outgoing(event, context) for event in ordered.opening]
-        return [self.encode(event) for event in shown if event is not None]
-
     def encode(self, event: BaseModel) -> bytes:
         """Return an event as readers get it."""
         return self.server._serialize(event)  # noqa: SLF001 - pinned
@@ -166,7 +163,7 @@ class Host:
                 async for event in events:
                     if isinstance(event, ThreadItemUpdatedEvent):
                         yield event
-                    elif (shown := self.outgoing(event, context)) is not None:
+                    elif (shown := _outgoing(event, context)) is not None:
                         yield shown
         except LeaseLostError:
             raise
@@ -202,18 +199,17 @@ class Host:
         if running.state is TurnState.INTERRUPTED:
             yield error_event(_interrupted(running.unknown), allow_retry=True)
 
-    def outgoing(
-        self, event: ThreadStreamEvent, context: RequestContext
-    ) -> ThreadStreamEvent | None:
-        """Return an event as it goes out; None if it stays here."""
+    def present(self, json: bytes, context: RequestContext) -> bytes:
+        """Return an event of a log for a reader: with links to its files that are good from now on.
+
+        What is stored knows no address, and no signature.
+        """
+        if _WITH_FILES not in json:
+            return json
+        event = _events.validate_json(json)
         if isinstance(event, _CARRIES_ITEM):
-            if isinstance(event.item, _HIDDEN):
-                return None
-            return event.model_copy(update={"item": self.presented(event.item, context)})
-        if isinstance(event, ErrorEvent) and event.message is None:
-            # The SDK's wordless errors, which it has logged, get a sentence and a reference.
-            return error_event(_went_wrong(context), allow_retry=event.allow_retry)
-        return event
+            event = event.model_copy(update={"item": self.presented(event.item, context)})
+        return self.encode(event)
 
     def thread(self, thread: ThreadMetadata) -> Thread:
         """Return a thread as it goes out, without its items."""
@@ -300,6 +296,16 @@ class Host:
                 case _:
                     pass
         return list(pending.values()), complete
+
+
+def _outgoing(event: ThreadStreamEvent, context: RequestContext) -> ThreadStreamEvent | None:
+    """Return an event as it is logged; None if it stays here."""
+    if isinstance(event, _CARRIES_ITEM) and isinstance(event.item, _HIDDEN):
+        return None
+    if isinstance(event, ErrorEvent) and event.message is None:
+        # The SDK's wordless errors, which it has logged, get a sentence and a reference.
+        return error_event(_went_wrong(context), allow_retry=event.allow_retry)
+    return event
 
 
 def _went_wrong(context: RequestContext) -> str:

@@ -31,6 +31,8 @@ from chatkeep.protocol.wire import parse_request, thread_id_of
 class StoredRequest(BaseModel):
     """What a turn that is taken over begins again from: the `request` of its record.
 
+    Where the client reached the server is not in it: what is stored knows no address.
+
     Attributes:
         body: The ChatKit request, as it came.
         message_id: The id that its message was stored under.
@@ -41,7 +43,6 @@ class StoredRequest(BaseModel):
     message_id: str | None
     request_id: str
     locale: str | None
-    base_url: str
     scheme: str
 
 
@@ -106,7 +107,6 @@ async def order_of(
         message_id=message.id if message else None,
         request_id=context.request_id,
         locale=context.locale,
-        base_url=context.base_url,
         scheme=context.principal.scheme,
     )
     order = TurnOrder(
@@ -154,7 +154,6 @@ def context_of(turn: Turn) -> RequestContext:
         request_id=stored.request_id,
         locale=stored.locale,
         metadata=parse_request(stored.body.encode()).metadata,
-        base_url=stored.base_url,
     )
 
 
