@@ -12,6 +12,7 @@ from chatkeep.http.asking import Asking
 from chatkeep.http.stream import EventsResponse, Framing
 from chatkeep.ports import Store, Turn
 from chatkeep.protocol.answers import Answers
+from chatkeep.protocol.hosting import Host
 from chatkeep.turns.engine import TurnEngine
 from chatkeep.turns.following import ThreadReader
 from chatkeep.turns.reading import TurnReader

@@ -10,11 +10,8 @@ from chatkeep.ports.records import Turn, TurnKeeping, TurnState
 from chatkeep.stores.encoding import milliseconds
 from chatkeep.stores.sql.base import Parameters, SqlBase, key_of_principal, params
 from chatkeep.stores.sql.database import Database
-from chatkeep.stores.sql.statements.open_turns import OpenTurns
+from chatkeep.stores.sql.statements.open_turns import HELD_SIZES, OpenTurns
 from chatkeep.stores.sql.turn_rows import event_values, last_of, turn_of, whole_ms
-
-_SIZES = (1, 16, 128)
-"""Of the lists of turns that one statement asks for: few, so that few statements are prepared."""
 
 type _Key = tuple[str, str, str, int]
 
@@ -104,11 +101,14 @@ class SqlOpenTurns(SqlBase):
         return turn_of(row) if row is not None and row.fence == turn.fence else None
 
     async def _held(self, connection: AsyncConnection, keys: Sequence[_Key]) -> set[_Key]:
+        """Return those of the keys, and perhaps other ones of their turns, that are held."""
         held: set[_Key] = set()
-        for some in batched(keys, _SIZES[-1]):
-            size = next(size for size in _SIZES if size >= len(some))
-            asked = [*some, *[some[-1]] * (size - len(some))]
-            found = await connection.execute(self._open.held_turns, {"p_kept": asked})
+        for some in batched(keys, HELD_SIZES[-1]):
+            size = next(size for size in HELD_SIZES if size >= len(some))
+            values = {}
+            for n, (tenant, owner, turn, _) in enumerate([*some, *[some[-1]] * (size - len(some))]):
+                values |= {f"tenant_{n}": tenant, f"owner_{n}": owner, f"turn_{n}": turn}
+            found = await connection.execute(self._open.held_turns[size], params(values))
             held |= {(row.tenant, row.owner, row.id, row.fence) for row in found}
         return held
 

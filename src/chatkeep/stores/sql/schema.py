@@ -300,13 +300,14 @@ turns = Table(
     Column("cancel_requested", Boolean, nullable=False),
     Column("touched", Boolean, nullable=False),
     Column("last_event", BigInteger, nullable=False),
-    Column("event_at", BigInteger),
-    Column("doing", _title),
     Column("usage", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    # Its events are gone. The previous release does not know it, hence the default.
-    Column("pruned", Boolean, nullable=False, server_default=false()),
+    Column("event_at", BigInteger),
+    Column("doing", _title),
+    # Its events are gone. The previous release does not know it, hence the default; nor do the
+    # records that are copied.
+    Column("pruned", Boolean, nullable=False, server_default=false(), info={"own": True}),
     PrimaryKeyConstraint("tenant", "owner", "id"),
     ForeignKeyConstraint(
         ["tenant", "owner", "thread_id"],

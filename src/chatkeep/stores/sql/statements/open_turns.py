@@ -6,14 +6,16 @@ from sqlalchemy import (
     Delete,
     Select,
     Update,
+    and_,
     bindparam,
     delete,
     exists,
     func,
+    literal_column,
     null,
+    or_,
     select,
     true,
-    tuple_,
     union_all,
     update,
 )
@@ -27,6 +29,9 @@ from chatkeep.stores.sql.statements.turns import advance, put_event
 _OPEN = turns.c.ended_at.is_(None)
 _RUNNING = turns.c.state == "running"
 _NUMBER = turns.c.last_event.type
+
+HELD_SIZES = (1, 16, 128)
+"""For how many turns one statement asks: few sizes, so that few statements are prepared."""
 
 
 class OpenTurns:
@@ -91,10 +96,7 @@ class OpenTurns:
                 **advance(dialect),
             )
         )
-        key = tuple_(turns.c.tenant, turns.c.owner, turns.c.id, turns.c.fence)
-        self.held_turns: Select[Any] = select(
-            turns.c.tenant, turns.c.owner, turns.c.id, turns.c.fence
-        ).where(key.in_(bindparam("p_kept", expanding=True)), _RUNNING)
+        self.held_turns: dict[int, Select[Any]] = {n: _held(n) for n in HELD_SIZES}
         self.put_event: Insert = put_event(dialect)
         self.stopped_turns: Select[Any] = select(turns.c.id).where(
             turns.c.holder == p("holder"), turns.c.cancel_requested, _OPEN, _RUNNING
@@ -118,10 +120,30 @@ class OpenTurns:
     def _pruning(self) -> None:
         self.logged_turns: Select[Any] = (
             select(turns.c.tenant, turns.c.owner, turns.c.id)
-            .where(~turns.c.pruned, turns.c.last_event > 0, turns.c.ended_at < p("before"))
+            .where(
+                # No parameters: exactly as in the index.
+                ~turns.c.pruned,
+                turns.c.last_event > literal_column("0"),
+                turns.c.ended_at < p("before"),
+            )
             .order_by(turns.c.ended_at)
             .limit(p("limit"))
             .with_for_update(skip_locked=True)
         )
         self.delete_events: Delete = delete(turn_events).where(mine(turn_events, turn_id="turn"))
         self.mark_pruned: Update = update(turns).where(mine(turns, id="turn")).values(pruned=true())
+
+
+def _held(count: int) -> Select[Any]:
+    # Not a list of triples, for which SQLite would read the whole table.
+    these = [
+        and_(
+            turns.c.tenant == p(f"tenant_{n}"),
+            turns.c.owner == p(f"owner_{n}"),
+            turns.c.id == p(f"turn_{n}"),
+        )
+        for n in range(count)
+    ]
+    return select(turns.c.tenant, turns.c.owner, turns.c.id, turns.c.fence).where(
+        or_(*these), _RUNNING
+    )
