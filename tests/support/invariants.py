@@ -140,7 +140,7 @@ def _check_shown(sent: Sent, thread: _Thread, state: str, answer: str, findings:
     kept = {item["id"]: text_of(item) for item in thread.items}
     for item_id, type_, text in sent.done:
         assert item_id in kept, f"I4: a finished {type_} is lost"
-        assert kept[item_id] == text, f"I4: a finished {type_} has changed"
+        assert kept[item_id] == text, f"I4: a finished {type_} has changed: {sent}"
     order = [item_id for item_id in kept if item_id in {each[0] for each in sent.done}]
     assert order == [each[0] for each in sent.done], "I4: items have changed their order"
     assert len([1 for shown in sent.shown.values() if shown]) <= 1

@@ -59,7 +59,7 @@ class Sent:
     gone: bool = False
     first_bytes: list[float] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def name(self) -> str:
