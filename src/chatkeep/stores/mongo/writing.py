@@ -107,7 +107,9 @@ class Writing(Asking):
         say = self._statements
         turns = await commands.find(say.turns_of_thread(key, thread_id))
         if turns:
-            await commands.delete(say.delete_events(key, [turn["id"] for turn in turns]))
+            turn_ids = [turn["id"] for turn in turns]
+            await commands.delete(say.delete_events(key, turn_ids))
+            await commands.delete(say.delete_tool_calls(key, turn_ids))
             await commands.delete(say.delete_turns_of_thread(key, thread_id))
         await commands.delete(say.delete_shares_of_thread(key, thread_id))
         await commands.delete(say.delete_items_of_thread(key, thread_id))
