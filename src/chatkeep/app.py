@@ -37,18 +37,23 @@ from chatkeep.http.routes import ChatKitEndpoint, visitor_cookie
 from chatkeep.http.share_page import SharePage
 from chatkeep.http.shares import SharesEndpoint
 from chatkeep.http.transfer import TransferEndpoint
+from chatkeep.http.turns import TurnsEndpoint
 from chatkeep.models.catalog import Catalog
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.opening import open_models
-from chatkeep.ports import FileStorage
+from chatkeep.ports import FileStorage, Relay
+from chatkeep.protocol.answers import Answers
+from chatkeep.protocol.hosting import Contexts, Host, ServerFactory, make_server
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
-from chatkeep.protocol.wire import farewell_event
+from chatkeep.relay import open_relay
 from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
 from chatkeep.telemetry.logging import tame_libraries
+from chatkeep.turns.bell import Bell
 from chatkeep.turns.engine import TurnEngine
+from chatkeep.turns.recovery import Recovery
 from chatkeep.upkeep.retention import Ages, Retention
 
 INSTRUCTIONS = (
@@ -73,6 +78,10 @@ class Chatkeep:
 
     Args:
         agent: What answers: an agent of the Agents SDK. None: a plain assistant.
+        server: A `ChatKitServer` to host instead: its class, or an object. Its store becomes
+            Chatkeep's, and so do its files unless it brings an attachment store.
+        context: Makes the context that the hosted server's methods expect, from a
+            `RequestContext`, which they get by default.
         settings: The settings; read from file and environment by default.
 
     Raises:
@@ -80,14 +89,18 @@ class Chatkeep:
     """
 
     def __init__(
-        self, agent: Agent[Any] | None = None, *, settings: Settings | None = None
+        self,
+        agent: Agent[Any] | None = None,
+        *,
+        server: ServerFactory | None = None,
+        context: Contexts | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.settings = settings = settings or load_settings()
         self.catalog: Catalog = open_models(_models_config(settings))
         url = settings.database.url
         self.database_url = url.get_secret_value() if url else default_url(settings.data_dir)
         self.store = open_store(self.database_url, data_dir=settings.data_dir)
-        self.engine = TurnEngine()
         self.auth = open_authenticators(_auth_config(settings))
         self.storage = _open_storage(settings)
         self._sweeper = Sweeper(self.store, self.storage)
@@ -97,23 +110,24 @@ class Chatkeep:
         signer = LinkSigner(load_key(settings.data_dir))
         self.attachments = Attachments(self.store, self.storage, signer, file_limits(settings))
         self.health = Health({"database": self.store.ping, "files": self.storage.ping})
-        server = ChatkeepServer(
-            self.store,
-            self.catalog,
-            agent or Agent(name="Assistant", instructions=INSTRUCTIONS),
-            is_default_agent=agent is None,
-            titles_by_model=settings.models.titles == "model",
-            attachments=self.attachments,
-            converter=_converter(settings, self.attachments),
-            image_messages=settings.files.image_messages,
-        )
+        self._host = self._hosted(agent, server, context)
+        self._bell = Bell()
+        self.relay = _open_relay(settings, self.database_url)
+        self._bell.publish = self.relay.publish
+        self.engine = TurnEngine(self.store, self._host, self._bell, lease=settings.turns.lease)
+        self._recovery = Recovery(self.store, self.engine)
+        answers = Answers(self._host, self.store, self.attachments)
         endpoint = ChatKitEndpoint(
-            server=server,
-            preflight=Preflight(self.store, self.catalog, self.attachments),
+            host=self._host,
+            answers=answers,
+            preflight=self._preflight(),
             engine=self.engine,
+            store=self.store,
             authenticators=self.auth.chain,
             max_body_bytes=settings.server.max_body_bytes,
             public_url=settings.server.public_url,
+            leaving_cancels=settings.turns.on_disconnect == "cancel",
+            queues=settings.turns.when_busy == "queue",
         )
         files = FilesEndpoint(self.attachments, self.auth.chain, settings.server.public_url)
         asking = Asking(self.auth.chain, settings.server.public_url)
@@ -124,6 +138,7 @@ class Chatkeep:
                 self.store, self.attachments, asking, settings.server.max_import_bytes
             ).routes(),
             *SharesEndpoint(self.store, asking).routes(),
+            *TurnsEndpoint(self.store, self.engine, self._host, answers, asking).routes(),
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
         assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))
@@ -131,6 +146,37 @@ class Chatkeep:
         self._opened = False
         self._app = _build_app(self, endpoint, files, assets)
         self._app.router.routes.extend(conversations)
+
+    def _hosted(
+        self,
+        agent: Agent[Any] | None,
+        server: ServerFactory | None,
+        context: Contexts | None,
+    ) -> Host:
+        if server is not None:
+            hosted = make_server(server, self.store, self.attachments)
+            return Host(hosted, self.store, self.attachments, own=False, contexts=context)
+        settings = self.settings
+        ours = ChatkeepServer(
+            self.store,
+            self.catalog,
+            agent or Agent(name="Assistant", instructions=INSTRUCTIONS),
+            is_default_agent=agent is None,
+            titles_by_model=settings.models.titles == "model",
+            attachments=self.attachments,
+            converter=_converter(settings, self.attachments),
+            image_messages=settings.files.image_messages,
+        )
+        return Host(ours, self.store, self.attachments, own=True)
+
+    def _preflight(self) -> Preflight:
+        host = self._host
+        return Preflight(
+            self.store,
+            self.catalog if host.own else None,
+            self.attachments if host.keeps_files else None,
+            host.offered,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -150,7 +196,9 @@ class Chatkeep:
                 set_tracing_disabled(True)
                 tame_libraries()
                 await self.store.open()
+                await self.relay.open(self._bell.ring)
                 self._services = [
+                    asyncio.create_task(self._recovery.run(), name="recovery"),
                     asyncio.create_task(self._sweeper.run(), name="sweeper"),
                     asyncio.create_task(self._retention.run(), name="retention"),
                 ]
@@ -159,7 +207,7 @@ class Chatkeep:
     async def drain(self) -> None:
         """Take no new turns, and let running ones finish within the grace of the settings."""
         self.health.draining = True
-        await self.engine.drain(self.settings.shutdown.grace, farewell_event())
+        await self.engine.drain(self.settings.shutdown.grace)
 
     async def aclose(self) -> None:
         """Stop what runs and close every connection. Idempotent."""
@@ -168,6 +216,7 @@ class Chatkeep:
             service.cancel()
         if self._services:
             await asyncio.wait(self._services)
+        await self.relay.aclose()
         await self.auth.aclose()
         await self.catalog.aclose()
         await self.store.aclose()
@@ -177,6 +226,11 @@ class Chatkeep:
 def _open_storage(settings: Settings) -> FileStorage:
     url = settings.files.url
     return open_storage(url.get_secret_value() if url else None, data_dir=settings.data_dir)
+
+
+def _open_relay(settings: Settings, database_url: str) -> Relay:
+    url = settings.relay.url
+    return open_relay(url.get_secret_value() if url else None, database_url)
 
 
 def file_limits(settings: Settings) -> FileLimits:
@@ -232,7 +286,7 @@ def _build_app(
                 allow_credentials=True,
                 allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=["Content-Disposition", "X-Request-Id"],
+                expose_headers=["Content-Disposition", "X-Chatkeep-Turn", "X-Request-Id"],
             ),
         ],
         exception_handlers={

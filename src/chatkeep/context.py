@@ -19,6 +19,19 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write for a turn, until somebody else takes it over.
+
+    Attributes:
+        turn_id: The turn.
+        fence: Its number at the time; an older one than the turn's is of no use any more.
+    """
+
+    turn_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestContext:
     """What the layers below HTTP may know of a request. Never the HTTP request itself.
 
@@ -29,6 +42,8 @@ class RequestContext:
         metadata: The `metadata` object of the ChatKit request: untrusted client data.
         base_url: Where the client reaches this server, without a slash at the end: links to
             files begin with it.
+        lease: The turn on whose behalf this is; None outside of turns. A store lets a write with
+            a lease happen only while the lease is held.
     """
 
     principal: Principal
@@ -36,3 +51,4 @@ class RequestContext:
     locale: str | None = None
     metadata: dict[str, object] = field(default_factory=dict)
     base_url: str = ""
+    lease: Lease | None = None

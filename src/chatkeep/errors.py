@@ -9,6 +9,7 @@
     │   ├── HeldError                a legal hold forbids to delete
     │   ├── TurnRunningError         the thread has a running turn
     │   └── LeaseLostError           somebody else works on the turn now
+    ├── PrunedError              the events of an ended turn are not kept any more
     ├── KeyReusedError           an idempotency key came with another request
     ├── LinkError                a signed link is expired or not ours
     ├── TooLargeError            more bytes than allowed
@@ -77,6 +78,10 @@ class TurnRunningError(ConflictError):
 
 class LeaseLostError(ConflictError):
     """Another instance works on this answer now."""
+
+
+class PrunedError(ChatkeepError):
+    """The events of this answer are not kept any more. Load the conversation's messages."""
 
 
 class KeyReusedError(ChatkeepError):

@@ -230,6 +230,20 @@ class Retention(_Section):
     ] = Field({}, description="other days for tenants, as acme=30,umbrella=0 (0: for ever)")
 
 
+class Turns(_Section):
+    """How answers are worked on."""
+
+    lease: Annotated[Seconds, Field(ge=3)] = Field(
+        15, description="seconds until the answers of an instance that is gone are taken over"
+    )
+    on_disconnect: Literal["continue", "cancel"] = Field(
+        "continue", description="what an official client's leaving does to an answer"
+    )
+    when_busy: Literal["reject", "queue"] = Field(
+        "reject", description="what happens to a message while an answer is being written"
+    )
+
+
 class Shutdown(_Section):
     """How to stop."""
 
@@ -256,6 +270,7 @@ class Settings(_Section):
     models: Models = Models()
     files: Files = Files()
     retention: Retention = Retention()
+    turns: Turns = Turns()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

@@ -44,6 +44,8 @@ async def differences(store: Store, rows: RowsOf, names: Sequence[str]) -> Async
     for n, context in enumerate(USERS):
         if wrong := await misread(store, context, n):
             yield wrong
+    if wrong := await miscalled(store):
+        yield wrong
     async for wrong in trespasses(store, rows, names):
         yield wrong
     await store.save_thread(thread(), STRANGER)
@@ -69,6 +71,8 @@ async def settle(store: Store, context: RequestContext, number: int) -> None:
         if (record["tenant"], record["owner"]) == owner_of(context)
     ]
     await store.write_records("turns", [{**turn, "created_at": LATE}])
+    if context != ANN:
+        await store.write_records("tool_calls", [{**CALL, **named(context)}])
 
 
 def forged(context: RequestContext) -> str:
@@ -79,6 +83,33 @@ def forged(context: RequestContext) -> str:
 
 LATE = 4_000_000_000_000
 """Later than any turn that the tests begin."""
+
+
+CALL = {
+    "turn_id": "trn_1",
+    "seq": 5,
+    "call_id": "call_1",
+    "name": "tool",
+    "fence": 7,
+    "started_at": LATE,
+    "ended_at": None,
+}
+"""A call of a later holder's, behind that which all users have made."""
+
+
+async def miscalled(store: Store) -> str | None:
+    """Return how a user's tool calls are taken for another's."""
+    begun = await outcome(store.begin_tool_call("trn_1", 1, "call_1", "again", ANN))
+    seqs = [
+        record["seq"]
+        for record in await store.read_records("tool_calls", None, 99)
+        if owner_of(ANN) == (record["tenant"], record["owner"])
+    ]
+    if begun is not None or seqs != [1, 2]:
+        return "begin_tool_call: another's calls"
+    ended = await outcome(store.end_tool_call("trn_1", 1, "call_1", ANN))
+    calls = [call.ended_at is None for call in await store.load_tool_calls("trn_1", ANN)]
+    return None if ended is None and calls == [True, False] else "end_tool_call: another's call"
 
 
 async def begun_late(store: Store) -> bool:
@@ -125,6 +156,11 @@ def owned(rows: Rows, users: list[RequestContext]) -> Rows:
     """Return the rows of these users."""
     owners = {owner_of(context) for context in users}
     return {name: [each for each in table if each[0] in owners] for name, table in rows.items()}
+
+
+def named(context: RequestContext) -> dict[str, str]:
+    """Return the fields of a record that name a user."""
+    return {"tenant": context.principal.tenant, "owner": context.principal.user}
 
 
 def owner_of(context: RequestContext) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy.sql import ClauseElement
 
 from chatkeep.stores.sql.statements import Dialect, Statements
-from chatkeep.stores.sql.statements.turns import OpenTurns
+from chatkeep.stores.sql.statements.open_turns import OpenTurns
 from chatkeep.stores.sql.statements.upkeep import Upkeep
 
 FEW = {"search_page", "load_shares", "open_turn"}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from chatkit.agents import AgentContext
 from chatkit.server import stream_widget
@@ -18,6 +19,9 @@ from pydantic import PrivateAttr
 
 from chatkeep.context import RequestContext
 
+if TYPE_CHECKING:
+    from chatkeep.agent.notes import Notes
+
 _EVENT_BUFFER = 256  # events that may wait for the reader before model and tools are held back
 
 
@@ -32,7 +36,18 @@ class TurnContext(AgentContext[RequestContext]):
     """
 
     _queue: asyncio.Queue[ThreadStreamEvent | None] = PrivateAttr(default_factory=_buffer)
+    _notes: Any = PrivateAttr(default=None)
     _before_item: Callable[[], Iterable[ThreadStreamEvent]] | None = PrivateAttr(default=None)
+
+    def tell(self, notes: "Notes") -> None:
+        """Have the run tell what it does."""
+        self._notes = notes
+
+    @property
+    def notes(self) -> "Notes | None":
+        """Who is told what the run does."""
+        notes: Notes | None = self._notes
+        return notes
 
     def before_item(self, callback: Callable[[], Iterable[ThreadStreamEvent]]) -> None:
         """Have events of `callback` put in front of each item that a tool shows."""

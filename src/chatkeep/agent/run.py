@@ -32,6 +32,7 @@ from chatkit.types import (
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
+from chatkeep.agent.notes import NotingHooks
 from chatkeep.errors import ModelError
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.guard import Backpressure, backpressure
@@ -80,7 +81,12 @@ async def run_agent(
     pressure = Backpressure()
     token = backpressure.set(pressure)  # inherited by the task that the runner starts here
     result = Runner.run_streamed(
-        agent, input_items, context=context, max_turns=_MAX_STEPS, run_config=config
+        agent,
+        input_items,
+        context=context,
+        max_turns=_MAX_STEPS,
+        hooks=NotingHooks(context.notes) if context.notes else None,
+        run_config=config,
     )
     backpressure.reset(token)
     pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask

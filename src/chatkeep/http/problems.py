@@ -12,12 +12,15 @@ from chatkeep.errors import (
     InvalidRequestError,
     InvalidTokenError,
     IssuerUnavailableError,
+    KeyReusedError,
     LinkError,
     NotFoundError,
+    PrunedError,
     ShuttingDownError,
     StorageUnavailableError,
     StoreUnavailableError,
     TooLargeError,
+    TurnRunningError,
     UnauthenticatedError,
     UnsupportedError,
 )
@@ -28,6 +31,8 @@ _STATUS: dict[type[ChatkeepError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     UnsupportedError: HTTPStatus.NOT_IMPLEMENTED,
+    PrunedError: HTTPStatus.GONE,
+    KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     LinkError: HTTPStatus.FORBIDDEN,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     FileTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -52,8 +57,8 @@ class HTTPProblem(Exception):  # noqa: N818 - a problem document, in the words o
         self.detail = detail
 
 
-def problem(status: HTTPStatus, detail: str, request_id: str) -> Response:
-    """Return a problem document.
+def problem(status: HTTPStatus, detail: str, request_id: str, **more: str) -> Response:
+    """Return a problem document, with more members if given.
 
     Its `type` is stable and names the kind of problem; `detail` says what to do.
     """
@@ -65,6 +70,7 @@ def problem(status: HTTPStatus, detail: str, request_id: str) -> Response:
         "status": int(status),
         "detail": detail,
         "request_id": request_id,
+        **more,
     }
     headers = {"Cache-Control": "no-store"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -82,7 +88,8 @@ def problem_of(error: Exception, request_id: str) -> Response:
         return problem(error.status, error.detail, request_id)
     for kind in type(error).__mro__:
         if status := _STATUS.get(kind):
-            response = problem(status, str(error), request_id)
+            more = {"turn_id": error.turn_id} if isinstance(error, TurnRunningError) else {}
+            response = problem(status, str(error), request_id, **more)
             if isinstance(error, InvalidTokenError):
                 response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
             return response

@@ -5,21 +5,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from chatkit.types import ThreadsDeleteReq, is_streaming_req
+from chatkit.types import StreamingReq, ThreadsDeleteReq, is_streaming_req
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from chatkeep.context import RequestContext
-from chatkeep.errors import UnauthenticatedError
+from chatkeep.errors import (
+    InvalidRequestError,
+    KeyReusedError,
+    ShuttingDownError,
+    UnauthenticatedError,
+)
 from chatkeep.http.problems import HTTPProblem
-from chatkeep.http.stream import NDJSON, TurnResponse
-from chatkeep.ports import Authenticator, Credentials, Identity
+from chatkeep.http.stream import NDJSON, EventsResponse, Framing
+from chatkeep.ports import Authenticator, Credentials, Identity, Store, Turn
+from chatkeep.protocol.answers import Answers
+from chatkeep.protocol.hosting import Host
+from chatkeep.protocol.orders import digest_of
 from chatkeep.protocol.preflight import Preflight
-from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.protocol.wire import parse_request
 from chatkeep.turns.engine import TurnEngine
+from chatkeep.turns.reading import TurnReader
+from chatkeep.turns.scope import Scope, entered
 
 _BODY_SECONDS = 30.0
+_MAX_KEY = 255
 
 
 async def identify(request: Request, authenticators: Sequence[Authenticator]) -> Identity:
@@ -69,15 +79,19 @@ def base_url(request: Request, public_url: str | None) -> str:
 class ChatKitEndpoint:
     """Answers ChatKit requests."""
 
-    server: ChatkeepServer
+    host: Host
+    answers: Answers
     preflight: Preflight
     engine: TurnEngine
+    store: Store
     authenticators: Sequence[Authenticator]
     max_body_bytes: int
     public_url: str | None = None
+    leaving_cancels: bool = False
+    queues: bool = False
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request: JSON at once, or the stream of a turn."""
+        """Answer one request: JSON at once, or the events of a turn."""
         identity = await identify(request, self.authenticators)
         body = await self._read(request)
         parsed = parse_request(body)
@@ -88,25 +102,57 @@ class ChatKitEndpoint:
             metadata=parsed.metadata,
             base_url=base_url(request, self.public_url),
         )
-        await self.preflight.check(parsed, context)
         headers = {"Set-Cookie": identity.set_cookie} if identity.set_cookie else {}
-        owner = (identity.principal.tenant, identity.principal.user)
-        if not is_streaming_req(parsed):
-            if isinstance(parsed, ThreadsDeleteReq):
-                # Else its answer would go on, paid for and with nowhere to go.
-                await self.engine.stop((*owner, parsed.params.thread_id))
-            answer = await self.server.answer(parsed, context)
-            headers["Cache-Control"] = "no-store"
-            return Response(answer, headers=headers, media_type="application/json")
-        thread_id, events = self.server.stream(parsed, context)
-        await self.engine.settled((*owner, thread_id))
-        turn = self.engine.start((*owner, thread_id), events)
-        await turn.begun()  # a failure until here is a problem document, not a broken stream
-        return TurnResponse(
-            turn,
-            ndjson=_wants_ndjson(request),
-            headers=headers,
-            seen=lambda: self.server.mark_read(thread_id, context),
+        if is_streaming_req(parsed):
+            turn = await self._turn(request, parsed, body, context)
+            return self._stream(request, turn, context, headers)
+        await self.preflight.check(parsed, context)
+        if isinstance(parsed, ThreadsDeleteReq):
+            # Else its answer would go on, paid for and with nowhere to go.
+            await self.engine.stop_thread(parsed.params.thread_id, context)
+        answer = await self.answers.answer(parsed, context)
+        headers["Cache-Control"] = "no-store"
+        return Response(answer, headers=headers, media_type="application/json")
+
+    async def _turn(
+        self, request: Request, parsed: StreamingReq, body: bytes, context: RequestContext
+    ) -> Turn:
+        """Begin a turn, or return the one that the request's idempotency key began."""
+        key = _key_of(request)
+        if key is not None and (turn := await self.store.find_turn(key, context)) is not None:
+            if turn.digest != digest_of(body):
+                raise KeyReusedError
+            return turn
+        if self.engine.draining.is_set():
+            raise ShuttingDownError
+        await self.preflight.check(parsed, context)
+        with entered(Scope(context)):
+            ordered = await self.host.order(
+                parsed,
+                body,
+                context,
+                holder=self.engine.holder,
+                lease=self.engine.lease,
+                key=key,
+                queue=self.queues,
+            )
+        opening = [self.host.encode(event) for event in ordered.opening]
+        return await self.engine.begin(ordered.order, opening, context, ordered.given)
+
+    def _stream(
+        self, request: Request, turn: Turn, context: RequestContext, headers: dict[str, str]
+    ) -> Response:
+        framing = _framing(request)
+        reader = TurnReader(self.engine, self.store, turn.id, 0, context)
+        # Whoever reads numbers can come back, and stops a turn by saying so.
+        leaves = self.leaving_cancels and framing is not Framing.NUMBERED
+        return EventsResponse(
+            reader,
+            framing,
+            present=lambda json: self.host.present(json, context),
+            headers={**headers, "X-Chatkeep-Turn": turn.id},
+            seen=lambda: self.answers.mark_read(turn.thread_id, context),
+            left=(lambda: self.engine.cancel_later(turn.id, context)) if leaves else None,
         )
 
     async def _read(self, request: Request) -> bytes:
@@ -134,8 +180,26 @@ class ChatKitEndpoint:
         return bytes(body)
 
 
-def _wants_ndjson(request: Request) -> bool:
-    return NDJSON in request.headers.get("accept", "").lower()
+def _framing(request: Request) -> Framing:
+    if NDJSON in request.headers.get("accept", "").lower():
+        return Framing.NDJSON
+    if request.headers.get("x-chatkeep-events", "").strip().lower() == "numbered":
+        return Framing.NUMBERED
+    return Framing.SSE
+
+
+def _key_of(request: Request) -> str | None:
+    """Return the request's idempotency key.
+
+    Raises:
+        InvalidRequestError: It cannot be one.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
+        raise InvalidRequestError(f"Idempotency-Key: 1 to {_MAX_KEY} printable ASCII characters")
+    return key
 
 
 def _first_language(header: str | None) -> str | None:

@@ -1,87 +1,192 @@
-"""A running turn as an HTTP response."""
+"""Events of turns as an HTTP response."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from enum import Enum
+from http import HTTPStatus
+from typing import Protocol
 
 import structlog
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from chatkeep.protocol.wire import to_ndjson
-from chatkeep.turns.engine import Turn
+from chatkeep.errors import ChatkeepError, PrunedError, StoreUnavailableError
+from chatkeep.protocol.wire import farewell_json
+from chatkeep.turns.log import Numbered
+from chatkeep.turns.reading import Batch, Then
 
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream; charset=utf-8"
 
 _SEND_SECONDS = 60.0
+_HEARTBEAT_SECONDS = 15.0
+
+_HEARTBEAT, _END, _RECONNECT = b": \n\n", b": end\n\n", b": reconnect\n\n"
 
 _log = structlog.get_logger(__name__)
 
 
-class TurnResponse(Response):
-    """Sends what a turn produces, as it comes.
+class Framing(Enum):
+    """How events are written."""
 
-    When the client leaves, the turn is stopped and keeps its partial answer. When the client is
-    slow, sending waits, and so, behind bounded buffers, does the model; one that takes nothing for
-    a minute is taken for gone.
+    SSE = "sse"
+    """As the SDK writes them."""
+    NUMBERED = "numbered"
+    """With their numbers, and a comment that says how the body ended."""
+    NDJSON = "ndjson"
+    """One JSON document a line."""
+
+
+class Source(Protocol):
+    """Where events come from; open while they are read."""
+
+    @property
+    def noted(self) -> bool:
+        """Whether it is noted already that the user has seen the end."""
+        ...
+
+    async def next(self, seconds: float) -> Batch:
+        """Return what comes next; nothing if that takes longer than some seconds."""
+        ...
+
+
+class EventsResponse(Response):
+    """Sends events as they come, and a sign of life when none come.
+
+    The reader being gone ends the response and nothing else. One that takes nothing for a minute
+    is taken for gone; until then it holds what is in the connection's buffer, and one batch.
 
     Args:
-        turn: The turn.
-        ndjson: One JSON document a line, instead of server-sent events.
+        source: The events.
+        framing: How to write them.
+        present: Makes an event's JSON what this reader gets.
         headers: More headers.
-        seen: Called when a client that is still there has got all of it.
+        first: What was read from the source already.
+        seen: Called when a reader that is still there has got all of it.
+        left: Called when the reader left before that.
     """
 
     def __init__(
         self,
-        turn: Turn,
+        source: AbstractContextManager[Source],
+        framing: Framing,
         *,
-        ndjson: bool,
+        present: Callable[[bytes], bytes],
         headers: Mapping[str, str],
-        seen: Callable[[], Awaitable[None]],
+        first: Batch | None = None,
+        seen: Callable[[], Awaitable[None]] | None = None,
+        left: Callable[[], None] | None = None,
     ) -> None:
-        super().__init__(media_type=NDJSON if ndjson else SSE)
+        super().__init__(media_type=NDJSON if framing is Framing.NDJSON else SSE)
         # No cache may keep it, and nginx must not wait for the end of it.
         self.init_headers({**headers, "Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._turn = turn
-        self._ndjson = ndjson
+        self._source = source
+        self._framing = framing
+        self._present = present
+        self._first = first
         self._seen = seen
+        self._left = left
+        self._sent_at = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
         del scope
-        watch = asyncio.create_task(self._watch(receive), name="disconnect")
+        body = asyncio.create_task(self._body(send), name="events")
+        watch = asyncio.create_task(_gone(receive), name="disconnect")
+        try:
+            await asyncio.wait((body, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not body.done() and self._left is not None:
+                self._left()
+        finally:
+            body.cancel()
+            watch.cancel()
+            await asyncio.wait((body, watch))
+        if not body.cancelled():
+            body.result()
+
+    async def _body(self, send: Send) -> None:
         try:
             await self._send(send, self._start())
-            async for chunk in self._turn.read():
-                await self._send(send, _body(to_ndjson(chunk) if self._ndjson else chunk))
-            if not watch.done():
-                await self._seen()  # before the end: who asks for the list then finds it read
-            await self._send(send, _body(b"", more=False))
+            with self._source as source:
+                await self._write(send, await self._events(send, source))
+                if self._seen is not None and not source.noted:
+                    await self._seen()  # before the end: who asks for the list finds it read
+            await self._send(send, _chunk(b"", more=False))
         except TimeoutError:
             _log.info("a reader stalled", seconds=_SEND_SECONDS)
-        finally:
-            self._turn.cancel()
-            watch.cancel()
+            if self._left is not None:
+                self._left()
+
+    async def _events(self, send: Send, source: Source) -> bytes:
+        """Send what comes; return the last bytes of the body."""
+        batch = self._first or Batch((), Then.MORE)
+        try:
+            while True:
+                await self._write(send, self._framed(batch))
+                if batch.then is Then.NOTHING:
+                    return _END if self._framing is Framing.NUMBERED else b""
+                if batch.then is Then.ELSEWHERE:
+                    return self._farewell()
+                batch = await source.next(self._until_heartbeat())
+                if not batch.events and self._until_heartbeat() <= 0:
+                    await self._write(send, b"" if self._framing is Framing.NDJSON else _HEARTBEAT)
+        except PrunedError:
+            return _END if self._framing is Framing.NUMBERED else b""
+        except StoreUnavailableError:
+            return self._farewell()
+        except ChatkeepError as error:
+            _log.info("a reader was sent away", error=type(error).__name__)
+            return self._farewell()
+
+    def _farewell(self) -> bytes:
+        """Return what sends a reader to another instance, or the user to try again."""
+        if self._framing is Framing.NUMBERED:
+            return _RECONNECT
+        return self._frame(Numbered(0, farewell_json()))
+
+    def _framed(self, batch: Batch) -> bytes:
+        frames = [self._frame(event) for event in batch.events]
+        if batch.comment and self._framing is Framing.NUMBERED:
+            frames.insert(0, f": {batch.comment}\n\n".encode())
+        return b"".join(frames)
+
+    def _frame(self, event: Numbered) -> bytes:
+        json = self._present(event.json)
+        match self._framing:
+            case Framing.SSE:
+                return b"data: " + json + b"\n\n"
+            case Framing.NUMBERED:
+                return b"id: %d\ndata: " % event.number + json + b"\n\n"
+            case Framing.NDJSON:
+                return json + b"\n"
+
+    def _until_heartbeat(self) -> float:
+        return self._sent_at + _HEARTBEAT_SECONDS - asyncio.get_running_loop().time()
 
     def _start(self) -> Message:
         return {
             "type": "http.response.start",
-            "status": self.status_code,
+            "status": int(HTTPStatus.OK),
             "headers": self.raw_headers,
         }
+
+    async def _write(self, send: Send, chunk: bytes) -> None:
+        if chunk:
+            await self._send(send, _chunk(chunk))
 
     async def _send(self, send: Send, message: Message) -> None:
         """Send, but do not wait for ever for somebody who does not read."""
         async with asyncio.timeout(_SEND_SECONDS):
             await send(message)
-
-    async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._turn.cancel()
+        self._sent_at = asyncio.get_running_loop().time()
 
 
-def _body(body: bytes, *, more: bool = True) -> Message:
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _chunk(body: bytes, *, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": more}

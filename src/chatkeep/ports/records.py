@@ -120,9 +120,11 @@ class Turn:
         fence: Grows with each change of the holder. A write with an older one is refused.
         lease_until: By the database's clock; None before it runs and after its end.
         cancel_requested: The user wants it stopped.
-        touched: Something happened that must not happen twice: text was shown, or a tool with
-            effects was called.
+        touched: Something happened that must not happen twice: text was shown, an item was
+            stored, or a tool was called.
         last_event: The number of its last stored event; 0 before the first.
+        event_at: When an event was last stored; None before the first.
+        doing: What it waits for, in a few words for operators; None when nobody has said.
         usage: Tokens used, as JSON text; None when the provider did not say.
         created_at: When it was asked for.
         ended_at: When it ended; None before.
@@ -142,6 +144,8 @@ class Turn:
     cancel_requested: bool
     touched: bool
     last_event: int
+    event_at: datetime | None
+    doing: str | None
     usage: str | None
     created_at: datetime
     ended_at: datetime | None
@@ -160,7 +164,10 @@ class TurnOrder:
         lease: Seconds until others may take it over, unless it is renewed.
         key: The client's idempotency key.
         new_thread: The thread, when the request creates it.
-        message: The user's message. Its attachments must exist and are bound to the thread.
+        message: The user's message. Its attachments must exist and are bound to the thread. One
+            that is there already is replaced, in its place.
+        removed: Items of the thread that go as the turn begins.
+        events: The first rows of its log.
         queue: Wait for the running turn of the thread instead of failing.
     """
 
@@ -173,6 +180,8 @@ class TurnOrder:
     key: str | None = None
     new_thread: ThreadMetadata | None = None
     message: UserMessageItem | None = None
+    removed: Sequence[str] = ()
+    events: "Sequence[EventRow]" = ()
     queue: bool = False
 
 
@@ -186,6 +195,8 @@ class TurnEnd:
         usage: Tokens used, as JSON text.
         items: What it adds to the thread, or changes.
         removed: The items it replaces.
+        events: The last rows of its log.
+        read: The user has seen it to its end: the thread is marked as read.
     """
 
     state: TurnState
@@ -193,6 +204,8 @@ class TurnEnd:
     usage: str | None = None
     items: Sequence[ThreadItem] = ()
     removed: Sequence[str] = ()
+    events: "Sequence[EventRow]" = ()
+    read: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +218,46 @@ class EventRow:
     first: int
     last: int
     body: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnKeeping:
+    """A sign of life of a turn from its holder.
+
+    Attributes:
+        principal: Whose turn it is.
+        turn_id: The turn.
+        fence: The holder's.
+        lease: Seconds until others may take it over, from now on by the database's clock; None
+            leaves that as it is.
+        rows: To append to its log, in order; those that are there already stay.
+        doing: What it waits for, in a few words for operators.
+    """
+
+    principal: Principal
+    turn_id: str
+    fence: int
+    lease: float | None = None
+    rows: Sequence[EventRow] = ()
+    doing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool during a turn, noted before it happens.
+
+    Attributes:
+        call_id: The model's name for the call.
+        name: The tool.
+        started_at: When it was noted.
+        ended_at: When the tool had returned or failed; None: nobody knows whether it took effect,
+            unless the turn still runs.
+    """
+
+    call_id: str
+    name: str
+    started_at: datetime
+    ended_at: datetime | None
 
 
 type Receipt = Mapping[str, int]

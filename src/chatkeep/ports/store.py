@@ -22,6 +22,7 @@ from chatkeep.ports.records import (
     SearchHit,
     Share,
     ThreadSummary,
+    ToolCall,
     Turn,
     TurnEnd,
     TurnOrder,
@@ -251,6 +252,10 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
         """
 
     @abstractmethod
+    async def find_turn(self, key: str, context: RequestContext) -> Turn | None:
+        """Return the user's turn with an idempotency key, if there is one."""
+
+    @abstractmethod
     async def load_turn(self, turn_id: str, context: RequestContext) -> Turn:
         """Load a turn."""
 
@@ -262,27 +267,45 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
         """
 
     @abstractmethod
-    async def renew_turn(
-        self, turn_id: str, fence: int, lease: float, context: RequestContext
-    ) -> Turn:
-        """Extend the lease, from now on by the database's clock, and return the turn.
+    async def load_thread_turns(
+        self, thread_id: str, after: datetime, limit: int, context: RequestContext
+    ) -> Sequence[Turn]:
+        """Return the turns of a thread that were asked for after a moment, oldest first."""
+
+    @abstractmethod
+    async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
+        """Note that something happened that must not happen twice.
 
         Raises:
             LeaseLostError: Somebody else has taken the turn over, or it has ended.
         """
 
     @abstractmethod
-    async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
-        """Note that something happened that must not happen twice. Raises as `renew_turn`."""
+    async def release_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
+        """Give the lease up: anybody may take the turn over at once. Raises as `touch_turn`."""
 
     @abstractmethod
-    async def append_turn_events(
-        self, turn_id: str, fence: int, rows: Sequence[EventRow], context: RequestContext
+    async def begin_tool_call(
+        self, turn_id: str, fence: int, call_id: str, name: str, context: RequestContext
     ) -> None:
-        """Append rows, in their order, to a turn's log; those that are there already stay.
+        """Note that a tool is about to be called, which touches the turn. Raises as `touch_turn`.
 
-        Raises as `renew_turn`.
+        The id may come again from the same holder: some models count their calls anew in each
+        step.
+
+        Raises:
+            ConflictError: An earlier holder of the turn has noted a call with this id.
         """
+
+    @abstractmethod
+    async def end_tool_call(
+        self, turn_id: str, fence: int, call_id: str, context: RequestContext
+    ) -> None:
+        """Note that the newest call with this id has ended. Raises as `touch_turn`."""
+
+    @abstractmethod
+    async def load_tool_calls(self, turn_id: str, context: RequestContext) -> Sequence[ToolCall]:
+        """Return the calls of a turn, in their order."""
 
     @abstractmethod
     async def load_turn_events(
@@ -298,7 +321,7 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
     async def end_turn(
         self, turn_id: str, fence: int, end: TurnEnd, context: RequestContext
     ) -> Turn:
-        """End a turn and store its items: all, or nothing. Raises as `renew_turn`.
+        """End a turn and store its items and last events: all, or nothing. Raises as `touch_turn`.
 
         The same end may be told again, when the answer to the first time was lost.
         """

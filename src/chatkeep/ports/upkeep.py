@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chatkeep.context import Principal
-from chatkeep.ports.records import Hold, Receipt, Record, Turn, TurnState
+from chatkeep.ports.records import Hold, Receipt, Record, Turn, TurnKeeping, TurnState
 
 TABLES = (
     "owners",
@@ -22,6 +22,7 @@ TABLES = (
     "holds",
     "turns",
     "turn_events",
+    "tool_calls",
 )
 """The logical tables, each behind those that it refers to."""
 
@@ -35,6 +36,7 @@ KEYS = {
     "holds": ("tenant", "owner"),
     "turns": ("tenant", "owner", "id"),
     "turn_events": ("tenant", "owner", "turn_id", "first"),
+    "tool_calls": ("tenant", "owner", "turn_id", "seq"),
 }
 """The fields that tell a table's records apart, in the order in which they sort."""
 
@@ -131,6 +133,17 @@ class Upkeep(ABC):
         It is one that runs without a live lease, or the oldest queued one of a thread in which
         none is running.
         """
+
+    @abstractmethod
+    async def keep_turns(self, kept: Sequence[TurnKeeping]) -> Sequence[str]:
+        """Store signs of life of running turns in one transaction; return the ids of those held.
+
+        Of a turn that somebody else has taken over, or that has ended or gone, nothing is stored.
+        """
+
+    @abstractmethod
+    async def stopped_turns(self, holder: str) -> Sequence[str]:
+        """Return the ids of a holder's running turns that are to be stopped."""
 
     @abstractmethod
     async def load_turns(self, states: Sequence[TurnState], limit: int) -> Sequence[Turn]:

@@ -1,15 +1,11 @@
-"""The requests of the protocol that are answered at once.
-
-Private methods of the SDK are overridden where it would lose or leak something; the versions are
-pinned, and `tests/unit/test_sdk_pins.py` fails when one of those methods moves.
-"""
+"""The requests of the protocol that are answered at once, for any server."""
 
 import structlog
-from chatkit.server import DEFAULT_PAGE_SIZE, ChatKitServer
+from chatkit.server import DEFAULT_PAGE_SIZE
 from chatkit.types import (
     AttachmentsCreateReq,
     AttachmentsDeleteReq,
-    FeedbackKind,
+    ItemsFeedbackReq,
     ItemsListReq,
     NonStreamingReq,
     Page,
@@ -22,70 +18,80 @@ from chatkit.types import (
     ThreadUpdateParams,
     UserMessageItem,
 )
+from pydantic import BaseModel
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import ChatkeepError, NotFoundError
 from chatkeep.files.attachments import Attachments
 from chatkeep.ports import Store
 from chatkeep.protocol.changes import rename
+from chatkeep.protocol.hosting import Host
+from chatkeep.turns.scope import Scope, entered
 
 _log = structlog.get_logger(__name__)
 
 
-class AnsweringServer(ChatKitServer[RequestContext]):
-    """The SDK's server, as far as lists, single threads, files and feedback go.
+class Answers:
+    """Answers for one server: lists, single threads, files, feedback and more.
 
-    `respond`, which answers messages, is for a subclass.
+    The SDK's own way is left where it would lose or leak something.
+
+    Args:
+        host: The server.
+        store: Where conversations are kept.
+        attachments: Chatkeep's files.
     """
 
-    store: Store
-
-    def __init__(self, store: Store, attachments: Attachments) -> None:
-        super().__init__(store, attachments)
+    def __init__(self, host: Host, store: Store, attachments: Attachments) -> None:
+        self._host = host
+        self._server = host.server
+        self._store = store
         self._attachments = attachments
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         """Return the JSON answer to a request that passed the pre-flight."""
-        return await self._process_non_streaming(request, context)
+        with entered(Scope(context)):
+            return await self._answer(request, context)
 
     async def mark_read(self, thread_id: str, context: RequestContext) -> None:
         """Note that the user has seen the thread to its end, if that can be noted."""
         try:
-            await self.store.mark_read(thread_id, context)
+            await self._store.mark_read(thread_id, context)
         except ChatkeepError as error:
             _log.info("not marked as read", error=type(error).__name__)
 
-    async def add_feedback(
-        self, thread_id: str, item_ids: list[str], feedback: FeedbackKind, context: RequestContext
-    ) -> None:
-        """Keep the user's judgement."""
-        await self.store.add_feedback(thread_id, item_ids, feedback, context)
-
-    async def _process_non_streaming(
-        self, request: NonStreamingReq, context: RequestContext
-    ) -> bytes:
+    async def _answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        result: BaseModel | None = None
         match request:
-            case AttachmentsCreateReq():
+            case AttachmentsCreateReq() if self._host.keeps_files:
                 # The SDK would store it as it goes out, links included.
-                created = await self._attachments.create_attachment(request.params, context)
-                return self._serialize(created)
-            case AttachmentsDeleteReq():
+                result = await self._attachments.create_attachment(request.params, context)
+            case AttachmentsDeleteReq() if self._host.keeps_files:
                 await self._attachments.delete_attachment(request.params.attachment_id, context)
-                return b"{}"
             case ThreadsDeleteReq():
-                files = await self._files_of(request.params.thread_id, context)
-                answer = await super()._process_non_streaming(request, context)
-                await self._attachments.discard(files, context)
-                return answer
+                await self._delete_thread(request.params.thread_id, context)
             case ItemsListReq():
-                return await self._list_items(request, context)
+                result = await self._list_items(request, context)
             case ThreadsListReq() | ThreadsUpdateReq():
-                return self._serialize(await self._threads(request, context))
+                result = await self._threads(request, context)
+            case ThreadsGetByIdReq():
+                result = await self._full_thread(request.params.thread_id, context)
+                await self.mark_read(request.params.thread_id, context)
             case _:
-                answer = await super()._process_non_streaming(request, context)
-                if isinstance(request, ThreadsGetByIdReq):
-                    await self.mark_read(request.params.thread_id, context)
-                return answer
+                return await self._theirs(request, context)
+        return self._host.encode(result) if result is not None else b"{}"
+
+    async def _delete_thread(self, thread_id: str, context: RequestContext) -> None:
+        files = await self._files_of(thread_id, context)
+        await self._store.delete_thread(thread_id, context)
+        await self._attachments.discard(files, context)
+
+    async def _theirs(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        if isinstance(request, ItemsFeedbackReq):
+            params = request.params
+            await self._store.add_feedback(params.thread_id, params.item_ids, params.kind, context)
+        theirs = self._host.theirs(context)
+        return await self._server._process_non_streaming(request, theirs)  # noqa: SLF001 - pinned
 
     async def _threads(
         self, request: ThreadsListReq | ThreadsUpdateReq, context: RequestContext
@@ -93,17 +99,17 @@ class AnsweringServer(ChatKitServer[RequestContext]):
         """Return a page by last activity, without what was put away, or one thread renamed."""
         params = request.params
         if isinstance(params, ThreadUpdateParams):
-            renamed = await rename(self.store, params.thread_id, params.title, context)
-            return self._to_thread_response(renamed)
+            renamed = await rename(self._store, params.thread_id, params.title, context)
+            return self._host.thread(renamed)
         limit = params.limit or DEFAULT_PAGE_SIZE
-        page = await self.store.load_summaries(limit, params.after, params.order, context)
-        threads = [self._to_thread_response(summary.thread) for summary in page.data]
+        page = await self._store.load_summaries(limit, params.after, params.order, context)
+        threads = [self._host.thread(summary.thread) for summary in page.data]
         return Page(data=threads, has_more=page.has_more, after=page.after)
 
-    async def _list_items(self, request: ItemsListReq, context: RequestContext) -> bytes:
+    async def _list_items(self, request: ItemsListReq, context: RequestContext) -> Page[ThreadItem]:
         params = request.params
         # The SDK filters hidden items after paging, which makes short and empty pages.
-        page = await self.store.load_thread_items(
+        page = await self._store.load_thread_items(
             params.thread_id,
             params.after,
             params.limit or DEFAULT_PAGE_SIZE,
@@ -111,15 +117,8 @@ class AnsweringServer(ChatKitServer[RequestContext]):
             context,
             include_hidden=False,
         )
-        page.data = [self._presented(item, context) for item in page.data]
-        return self._serialize(page)
-
-    def _presented(self, item: ThreadItem, context: RequestContext) -> ThreadItem:
-        """Return the item as it goes out: with links to its files that are good from now on."""
-        if not (isinstance(item, UserMessageItem) and item.attachments):
-            return item
-        attachments = [self._attachments.present(file, context) for file in item.attachments]
-        return item.model_copy(update={"attachments": attachments})
+        page.data = [self._host.presented(item, context) for item in page.data]
+        return page
 
     async def _files_of(self, thread_id: str, context: RequestContext) -> list[str]:
         """Return the ids of all attachments in a thread; none of a thread that is not there."""
@@ -127,7 +126,7 @@ class AnsweringServer(ChatKitServer[RequestContext]):
         after, more = None, True
         while more:
             try:
-                page = await self.store.load_thread_items(thread_id, after, 100, "asc", context)
+                page = await self._store.load_thread_items(thread_id, after, 100, "asc", context)
             except NotFoundError:
                 break
             messages = [item for item in page.data if isinstance(item, UserMessageItem)]
@@ -135,10 +134,10 @@ class AnsweringServer(ChatKitServer[RequestContext]):
             after, more = page.after, page.has_more
         return ids
 
-    async def _load_full_thread(self, thread_id: str, context: RequestContext) -> Thread:
-        thread = await self.store.load_thread(thread_id, context)
-        items = await self.store.load_thread_items(
+    async def _full_thread(self, thread_id: str, context: RequestContext) -> Thread:
+        thread = await self._store.load_thread(thread_id, context)
+        items = await self._store.load_thread_items(
             thread_id, None, DEFAULT_PAGE_SIZE, "asc", context, include_hidden=False
         )
-        items.data = [self._presented(item, context) for item in items.data]
+        items.data = [self._host.presented(item, context) for item in items.data]
         return Thread(**thread.model_dump(), items=items)

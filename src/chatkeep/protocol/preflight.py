@@ -5,6 +5,8 @@ Whatever passes here can still fail later (another tab may delete the thread in 
 stream ends with an error event.
 """
 
+from collections.abc import Collection
+
 from chatkit.types import (
     ChatKitReq,
     ClientToolCallItem,
@@ -36,18 +38,29 @@ from chatkeep.protocol.wire import thread_id_of
 MAX_PAGE = 100
 """Rows of a page, at most; a larger `limit` gets this many."""
 
-_NOT_OFFERED = {
-    "input.transcribe": "This server does not transcribe speech.",
-}
-
 
 class Preflight:
-    """Checks requests against what is stored and what is allowed."""
+    """Checks requests against what is stored and what is allowed.
 
-    def __init__(self, store: Store, catalog: Catalog, attachments: Attachments) -> None:
+    Args:
+        store: Where conversations are kept.
+        catalog: The models to choose from; None: the server's own code knows them.
+        attachments: Chatkeep's files; None: the server keeps files itself.
+        offered: The optional methods of `ChatKitServer` that the server has: `transcribe`,
+            `action`, `sync_action`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog | None,
+        attachments: Attachments | None,
+        offered: Collection[str] = (),
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._attachments = attachments
+        self._offered = offered
 
     async def check(self, request: ChatKitReq, context: RequestContext) -> None:
         """Return when the request can be served; clamp the size of a page.
@@ -58,8 +71,8 @@ class Preflight:
             InvalidRequestError: It asks for a model or page that cannot be.
             UnsupportedError: This server has nothing that could answer it.
         """
-        if reason := _NOT_OFFERED.get(request.type):
-            raise UnsupportedError(reason)
+        if request.type == "input.transcribe" and "transcribe" not in self._offered:
+            raise UnsupportedError("This server does not transcribe speech.")
         if isinstance(request, ThreadsListReq | ItemsListReq):
             _clamp(request)
         if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
@@ -76,16 +89,17 @@ class Preflight:
                 raise ConflictError(reason)
             await self._check_stream(request, thread_id, context)
         elif isinstance(request, ThreadsSyncCustomActionReq):
-            raise _no_action(request.params.action.type)
+            self._check_action("sync_action", request.params.action.type)
 
     async def _check_message(
         self, message: UserMessageInput, thread_id: str | None, context: RequestContext
     ) -> None:
         if not message.content and not message.attachments:
             raise InvalidRequestError("params.input: a message needs content or an attachment")
-        await self._attachments.check_message(message.attachments, thread_id, context)
+        if self._attachments is not None:
+            await self._attachments.check_message(message.attachments, thread_id, context)
         chosen = message.inference_options.model
-        if self._catalog.find(chosen) is None:
+        if self._catalog is not None and self._catalog.find(chosen) is None:
             offered = ", ".join(entry.id for entry in self._catalog.entries)
             raise InvalidRequestError(
                 f"params.input.inference_options.model: not offered here; choose from {offered}"
@@ -106,9 +120,13 @@ class Preflight:
             case ThreadsAddClientToolOutputReq():
                 await self._check_pending_call(thread_id, context)
             case ThreadsCustomActionReq():
-                raise _no_action(request.params.action.type)
+                self._check_action("action", request.params.action.type)
             case _:
                 return
+
+    def _check_action(self, method: str, action: str) -> None:
+        if method not in self._offered:
+            raise UnsupportedError(f"This server has no handler for the action {action!r}.")
 
     async def _check_pending_call(self, thread_id: str, context: RequestContext) -> None:
         page = await self._store.load_thread_items(thread_id, None, 1, "desc", context)
@@ -135,7 +153,3 @@ def check_title(title: str, field: str) -> None:
         raise InvalidRequestError(
             f"{field}: 1 to {MAX_TITLE} characters, without line breaks and control characters"
         )
-
-
-def _no_action(action: str) -> UnsupportedError:
-    return UnsupportedError(f"This server has no handler for the action {action!r}.")

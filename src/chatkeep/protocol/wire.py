@@ -7,7 +7,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from chatkeep.errors import InvalidRequestError, ShuttingDownError
 
-_PREFIX, _SUFFIX = b"data: ", b"\n\n"
 _MAX_REASONS = 3
 
 # Building the adapter takes 10 ms, which the SDK spends on every request.
@@ -37,21 +36,10 @@ def thread_id_of(request: ChatKitReq) -> str | None:
     return getattr(request.params, "thread_id", None)
 
 
-def sse_event(json: bytes) -> bytes:
-    """Frame an event exactly as the SDK does."""
-    return _PREFIX + json + _SUFFIX
-
-
-def to_ndjson(chunk: bytes) -> bytes:
-    """Return framed events as one JSON document a line (an event has no line breaks of its own)."""
-    events = chunk.split(_SUFFIX)
-    return b"".join(event.removeprefix(_PREFIX) + b"\n" for event in events if event)
-
-
-def farewell_event() -> bytes:
-    """Return the framed event for the readers of turns that a restart cuts short."""
+def farewell_json() -> bytes:
+    """Return the event for a reader whose turn goes on elsewhere, or not at all."""
     event = error_event(str(ShuttingDownError()), allow_retry=True)
-    return sse_event(event.model_dump_json(exclude_none=True).encode())
+    return event.model_dump_json(exclude_none=True).encode()
 
 
 def error_event(message: str, *, allow_retry: bool) -> ErrorEvent:

@@ -21,6 +21,7 @@ from chatkit.store import NotFoundError as ChatKitNotFoundError
 from chatkeep.errors import ConflictError, NotFoundError
 from chatkeep.ports import Store
 from chatkeep.testing.store_finding import FindingContract
+from chatkeep.testing.store_keeping import KeepingContract
 from chatkeep.testing.store_lists import ListsContract
 from chatkeep.testing.store_pages import PagesContract, item_ids, thread_ids
 from chatkeep.testing.store_samples import asking, file, hidden, image, message, question, thread
@@ -41,6 +42,7 @@ class StoreContract(
     ListsContract,
     SharingContract,
     TurnsContract,
+    KeepingContract,
     UpkeepContract,
     TenancyContract,
 ):

@@ -1,5 +1,6 @@
 """Threads, items and attachments for the store's contract: one of everything that the SDK has."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,8 +52,8 @@ from chatkit.types import (
 from chatkit.widgets import DynamicWidgetComponent, DynamicWidgetRoot
 from pydantic import AnyUrl
 
-from chatkeep.context import Principal, RequestContext
-from chatkeep.ports import TurnOrder
+from chatkeep.context import Lease, Principal, RequestContext
+from chatkeep.ports import TurnKeeping, TurnOrder
 
 MOMENT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
 
@@ -80,6 +81,18 @@ def message(item_id: str, text: str = "", *, thread_id: str = "thr_1") -> Assist
 def hidden(item_id: str, *, thread_id: str = "thr_1") -> HiddenContextItem:
     """Return an item that clients never see."""
     return HiddenContextItem(id=item_id, thread_id=thread_id, created_at=MOMENT, content="hidden")
+
+
+def sign(
+    turn_id: str = "trn_1", fence: int = 1, context: RequestContext | None = None, **fields: Any
+) -> TurnKeeping:
+    """Return a sign of life of a turn; `fields` are those of `TurnKeeping`."""
+    return TurnKeeping((context or asking()).principal, turn_id, fence, **fields)
+
+
+def leased(context: RequestContext, turn_id: str = "trn_1", fence: int = 1) -> RequestContext:
+    """Return the context of work for a turn."""
+    return replace(context, lease=Lease(turn_id, fence))
 
 
 def turn_order(turn_id: str = "trn_1", thread_id: str = "thr_1", **fields: Any) -> TurnOrder:

@@ -17,8 +17,10 @@ from chatkeep.testing.store_samples import (
     file,
     hidden,
     image,
+    leased,
     message,
     question,
+    sign,
     thread,
     turn_order,
 )
@@ -93,20 +95,48 @@ OPERATIONS: dict[str, Operation] = {
     "load_shared_items": lambda s, at, c: s.load_shared_items(_shared(at, c), None, 9),
     "delete_share": lambda s, at, c: s.delete_share(at.share, c),
     "begin_turn": lambda s, at, c: s.begin_turn(turn_order("trn_new", at.thread, queue=True), c),
+    "begin_turn with all": lambda s, at, c: s.begin_turn(
+        turn_order(
+            "trn_new",
+            at.thread,
+            queue=True,
+            message=question(at.item, text="mine"),
+            removed=["msg_2"],
+            events=[EventRow(1, 1, "mine")],
+        ),
+        c,
+    ),
     "begin_turn again": lambda s, at, c: s.begin_turn(
         turn_order("trn_new", at.thread, key="key_1"), c
     ),
     "load_turn": lambda s, at, c: s.load_turn(at.turn, c),
     "load_thread_turn": lambda s, at, c: s.load_thread_turn(at.thread, c),
-    "renew_turn": lambda s, at, c: s.renew_turn(at.turn, 1, 9, c),
+    "find_turn": lambda s, _, c: s.find_turn("key_1", c),
     "touch_turn": lambda s, at, c: s.touch_turn(at.turn, 1, c),
-    "append_turn_events": lambda s, at, c: s.append_turn_events(
-        at.turn, 1, [EventRow(3, 3, "mine")], c
+    "release_turn": lambda s, at, c: s.release_turn(at.turn, 1, c),
+    "keep_turns": lambda s, at, c: s.keep_turns(
+        [sign(at.turn, 1, c, lease=9, rows=[EventRow(3, 3, "mine")], doing="mine")]
     ),
+    "begin_tool_call": lambda s, at, c: s.begin_tool_call(at.turn, 1, "call_1", "mine", c),
+    "end_tool_call": lambda s, at, c: s.end_tool_call(at.turn, 1, "call_1", c),
+    "load_tool_calls": lambda s, at, c: s.load_tool_calls(at.turn, c),
+    "add_thread_item with a lease": lambda s, at, c: s.add_thread_item(
+        at.thread, message(at.item, "x"), leased(c, at.turn)
+    ),
+    "save_thread with a lease": lambda s, at, c: s.save_thread(
+        thread(at.thread, title="mine"), leased(c, at.turn)
+    ),
+    "mark_read with a lease": lambda s, at, c: s.mark_read(at.thread, leased(c, at.turn)),
     "load_turn_events": lambda s, at, c: s.load_turn_events(at.turn, 0, 9, c),
     "cancel_turn": lambda s, at, c: s.cancel_turn(at.turn, c),
     "end_turn": lambda s, at, c: s.end_turn(
         at.turn, 1, TurnEnd(TurnState.COMPLETED, items=[message("msg_9")]), c
+    ),
+    "end_turn with all": lambda s, at, c: s.end_turn(
+        at.turn,
+        1,
+        TurnEnd(TurnState.COMPLETED, removed=[at.item], events=[EventRow(3, 3, "mine")], read=True),
+        c,
     ),
     "end_turn without items": lambda s, at, c: s.end_turn(at.turn, 1, TurnEnd(TurnState.FAILED), c),
 }
@@ -156,6 +186,7 @@ async def everything(store: Store, context: RequestContext) -> list[object]:
         ],
         await store.search("what", 99, None, context),
         await outcome(store.load_turn_events("trn_1", 0, 99, context)),
+        await outcome(store.load_tool_calls("trn_1", context)),
         await outcome(store.load_attachment("atc_1", context)),
         await outcome(store.load_attachment("atc_2", context)),
     ]
@@ -174,7 +205,8 @@ async def furnish(store: Store, context: RequestContext, mark: str) -> None:
     await store.create_share("thr_1", "shr_1", f"digest of {context.principal}", None, context)
     order = turn_order("trn_1", "thr_1", key="key_1", request=json.dumps(mark))
     await store.begin_turn(order, context)
-    await store.append_turn_events("trn_1", 1, [EventRow(1, 2, mark)], context)
+    await store.keep_turns([sign("trn_1", 1, context, rows=[EventRow(1, 2, mark)], doing=mark)])
+    await store.begin_tool_call("trn_1", 1, "call_1", mark, context)
 
 
 @pytest.mark.asyncio

@@ -10,14 +10,25 @@ import pytest
 
 from chatkeep.errors import (
     ConflictError,
+    HeldError,
     KeyReusedError,
     LeaseLostError,
     NotFoundError,
     TurnRunningError,
 )
-from chatkeep.ports import EventRow, Store, Turn, TurnEnd, TurnOrder, TurnState
+from chatkeep.ports import EventRow, Hold, Store, Turn, TurnEnd, TurnOrder, TurnState
 from chatkeep.testing.store_pages import item_ids, thread_ids
-from chatkeep.testing.store_samples import asking, file, message, question, thread, turn_order
+from chatkeep.testing.store_samples import (
+    MOMENT,
+    asking,
+    file,
+    leased,
+    message,
+    question,
+    sign,
+    thread,
+    turn_order,
+)
 
 ANN, BOB = asking(), asking(user="bob")
 
@@ -53,9 +64,10 @@ async def lost(call: Awaitable[Any]) -> None:
 def every_write(store: Store, fence: int) -> list[Awaitable[Any]]:
     """Return all that a turn's holder does, with a fence."""
     return [
-        store.renew_turn("trn_1", fence, 9, ANN),
         store.touch_turn("trn_1", fence, ANN),
-        store.append_turn_events("trn_1", fence, [EventRow(1, 1, "late")], ANN),
+        store.release_turn("trn_1", fence, ANN),
+        store.begin_tool_call("trn_1", fence, "call_late", "late", ANN),
+        store.end_tool_call("trn_1", fence, "call_1", ANN),
         store.end_turn("trn_1", fence, TurnEnd(TurnState.FAILED, items=[message("msg_late")]), ANN),
     ]
 
@@ -91,6 +103,8 @@ class TurnsContract:
             cancel_requested=False,
             touched=False,
             last_event=0,
+            event_at=None,
+            doing=None,
             usage=None,
             created_at=turn.created_at,
             ended_at=None,
@@ -109,6 +123,42 @@ class TurnsContract:
         await store.end_turn("trn_1", 1, DONE, ANN)
         await store.begin_turn(turn_order("trn_2"), ANN)
         assert await item_ids(store) == ["msg_0", "msg_trn_1"]
+
+    async def test_a_turn_begins_with_its_log_and_without_what_it_replaces(
+        self, store: Store
+    ) -> None:
+        """Its first rows are there, an edited message has its place, and what goes has gone."""
+        await store.create_thread(thread(), question("msg_1"), ANN)
+        for item_id in ("msg_2", "msg_3", "msg_4"):
+            await store.add_thread_item("thr_1", message(item_id), ANN)
+        edited = question("msg_1", text="How about pears?")
+        rows = [EventRow(1, 1, "a"), EventRow(2, 4, "b")]
+        order = turn_order(message=edited, removed=["msg_3", "msg_2", "msg_x"], events=rows)
+        turn = await store.begin_turn(order, ANN)
+        assert turn.last_event == 4
+        assert turn.event_at is not None
+        assert abs(turn.event_at - turn.created_at) < timedelta(seconds=60)
+        assert await store.load_turn_events("trn_1", 0, 9, ANN) == rows
+        assert await item_ids(store) == ["msg_1", "msg_4"]
+        assert await store.load_item("thr_1", "msg_1", ANN) == edited
+        (hit,) = (await store.search("pears", 9, None, ANN)).data
+        assert hit.item_id == "msg_1"
+
+    async def test_a_hold_keeps_what_a_turn_would_replace(self, store: Store) -> None:
+        """Neither its beginning nor its end removes anything, and nothing else of them is done."""
+        await store.save_thread(thread(), ANN)
+        await store.add_thread_item("thr_1", message("msg_1"), ANN)
+        await store.put_hold(Hold("acme", "ann", "reason", MOMENT))
+        with pytest.raises(HeldError):
+            await store.begin_turn(asked("trn_1", removed=["msg_1"]), ANN)
+        assert await store.load_thread_turn("thr_1", ANN) is None
+        turn = await store.begin_turn(turn_order(), ANN)
+        end = replace(DONE, removed=["msg_1"], events=[EventRow(1, 1, "a")], read=True)
+        with pytest.raises(HeldError):
+            await store.end_turn("trn_1", 1, end, ANN)
+        assert await store.load_turn("trn_1", ANN) == turn
+        assert await store.load_turn_events("trn_1", 0, 9, ANN) == []
+        assert await item_ids(store) == ["msg_1"]
 
     async def test_a_turn_that_cannot_begin_leaves_nothing(self, store: Store) -> None:
         """No thread, no attachment, a thread that exists, an id that was used: nothing of it."""
@@ -151,6 +201,9 @@ class TurnsContract:
         assert await item_ids(store) == ["msg_1"]
         ended = await store.end_turn("trn_1", 1, DONE, ANN)
         assert await store.begin_turn(again, ANN) == ended
+        assert await store.find_turn("key", ANN) == ended
+        assert await store.find_turn("other", ANN) is None
+        assert await store.find_turn("key", BOB) is None
         with pytest.raises(KeyReusedError):
             await store.begin_turn(asked("trn_2", key="key", digest="other"), ANN)
         assert await item_ids(store) == ["msg_1"]
@@ -203,31 +256,6 @@ class TurnsContract:
             fence = turn.fence
             assert await store.claim_turn("three", 9) is None
 
-    async def test_a_lease_is_renewed(self, store: Store) -> None:
-        """From now on, by the database's clock."""
-        turn = await store.begin_turn(new_thread(lease=60), ANN)
-        later = await store.renew_turn("trn_1", 1, 7200, ANN)
-        assert later == replace(turn, lease_until=later.lease_until)
-        assert turn.lease_until is not None
-        assert later.lease_until is not None
-        assert later.lease_until - turn.lease_until > timedelta(seconds=7000)
-        await store.touch_turn("trn_1", 1, ANN)
-        assert await store.load_turn("trn_1", ANN) == replace(later, touched=True)
-
-    async def test_an_expired_turn_is_taken_over(self, store: Store) -> None:
-        """With a new fence, and the old holder is refused; one with a live lease is left alone."""
-        await store.begin_turn(new_thread(lease=0.02), ANN)
-        turn = await claimed(store)
-        assert (turn.id, turn.state, turn.holder, turn.fence) == ("trn_1", "running", "two", 2)
-        assert await store.claim_turn("three", 9) is None
-        for call in every_write(store, 1):
-            await lost(call)
-        assert await store.load_turn("trn_1", ANN) == turn
-        assert await item_ids(store) == ["msg_1"]
-        assert await store.load_turn_events("trn_1", 0, 9, ANN) == []
-        await store.renew_turn("trn_1", 2, 0.02, ANN)
-        assert (await claimed(store, "three")).fence == 3
-
     async def test_a_turn_is_claimed_by_one(self, store: Store) -> None:
         """Of twenty that look at once each turn goes to one, and none is left."""
         for n in range(4):
@@ -263,6 +291,24 @@ class TurnsContract:
         assert await item_ids(store) == ["msg_1", "msg_3", "msg_4"]
         assert await store.load_item("thr_1", "msg_3", ANN) == message("msg_3", "new")
 
+    async def test_a_turn_ends_with_its_log(self, store: Store) -> None:
+        """Its last rows are stored with the end, and the thread is read if the user has seen it."""
+        for n, read in enumerate((True, False)):
+            await store.begin_turn(
+                turn_order(f"trn_{n}", message=question(f"msg_{n}")) if n else new_thread("trn_0"),
+                ANN,
+            )
+            rows = [EventRow(1, 2, "a"), EventRow(3, 3, "b")]
+            await store.keep_turns([sign(f"trn_{n}", rows=rows[:1], doing="the model")])
+            end = replace(DONE, items=[message(f"msg_a{n}")], events=rows, read=read)
+            turn = await store.end_turn(f"trn_{n}", 1, end, ANN)
+            assert (turn.last_event, turn.doing) == (3, None)
+            assert turn.event_at is not None
+            assert await store.end_turn(f"trn_{n}", 1, end, ANN) == turn
+            assert await store.load_turn_events(f"trn_{n}", 0, 9, ANN) == rows
+            (summary,) = (await store.load_summaries(9, None, "desc", ANN)).data
+            assert summary.unread is not read
+
     async def test_an_end_that_fails_stores_nothing(self, store: Store) -> None:
         """An item that cannot be stored: the turn still runs, and nothing was removed."""
         turn = await store.begin_turn(new_thread(), ANN)
@@ -291,7 +337,6 @@ class TurnsContract:
         for _ in range(2):
             asked_to = await store.cancel_turn("trn_1", ANN)
             assert asked_to == replace(turn, cancel_requested=True)
-        assert (await store.renew_turn("trn_1", 1, 9, ANN)).cancel_requested
         queued = await store.cancel_turn("trn_2", ANN)
         assert (queued.state, queued.request) == (TurnState.CANCELLED, "")
         assert queued.reason
@@ -301,47 +346,6 @@ class TurnsContract:
         ended = await store.end_turn("trn_1", 1, end, ANN)
         assert await store.cancel_turn("trn_1", ANN) == ended
         assert await store.claim_turn("two", 9) is None
-
-    async def test_events_are_kept_in_their_order(self, store: Store) -> None:
-        """They are read behind a number, also one in the middle of a row, up to a limit."""
-        await store.begin_turn(new_thread(), ANN)
-        assert await store.load_turn_events("trn_1", 0, 9, ANN) == []
-        rows = [EventRow(1, 1, "a\0é"), EventRow(2, 5, "b"), EventRow(6, 6, "c" * 100_000)]
-        await store.append_turn_events("trn_1", 1, rows[:2], ANN)
-        await store.append_turn_events("trn_1", 1, rows[2:], ANN)
-        await store.append_turn_events("trn_1", 1, [], ANN)
-        assert (await store.load_turn("trn_1", ANN)).last_event == 6
-        for after, expected in ((0, rows), (1, rows[1:]), (3, rows[1:]), (5, rows[2:]), (6, [])):
-            assert await store.load_turn_events("trn_1", after, 9, ANN) == expected
-        assert await store.load_turn_events("trn_1", 0, 2, ANN) == rows[:2]
-        await store.end_turn("trn_1", 1, DONE, ANN)
-        assert await store.load_turn_events("trn_1", 0, 9, ANN) == rows
-
-    async def test_events_that_are_there_stay(self, store: Store) -> None:
-        """What is appended again changes nothing, and does not turn the log back."""
-        await store.begin_turn(new_thread(), ANN)
-        rows = [EventRow(1, 1, "a"), EventRow(2, 3, "b")]
-        await store.append_turn_events("trn_1", 1, rows, ANN)
-        await store.append_turn_events("trn_1", 1, [EventRow(1, 1, "other")], ANN)
-        assert await store.load_turn_events("trn_1", 0, 9, ANN) == rows
-        assert (await store.load_turn("trn_1", ANN)).last_event == 3
-
-    async def test_events_of_ended_turns_are_pruned(self, store: Store) -> None:
-        """Those of turns that ended before the moment; a running one keeps its own."""
-        for n in range(4):
-            await store.save_thread(thread(f"thr_{n}"), ANN)
-            await store.begin_turn(turn_order(f"trn_{n}", f"thr_{n}"), ANN)
-            rows = [EventRow(1, 1, "a"), EventRow(2, 2, "b")]
-            await store.append_turn_events(f"trn_{n}", 1, rows, ANN)
-            if n:
-                await store.end_turn(f"trn_{n}", 1, DONE, ANN)
-        assert await store.prune_turn_events(datetime(2000, 1, 1, tzinfo=UTC), 9) == 0
-        assert await store.prune_turn_events(FAR, 2) == 2
-        assert await store.prune_turn_events(FAR, 9) == 1
-        assert await store.prune_turn_events(FAR, 9) == 0
-        left = [await store.load_turn_events(f"trn_{n}", 0, 9, ANN) for n in range(4)]
-        assert [len(rows) for rows in left] == [2, 0, 0, 0]
-        assert (await store.load_turn("trn_1", ANN)).last_event == 2
 
     async def test_a_thread_has_a_present_turn(self, store: Store) -> None:
         """The one that runs, else the next one to run, else the newest."""
@@ -371,17 +375,22 @@ class TurnsContract:
     async def test_turns_go_with_their_thread(self, store: Store) -> None:
         """A deleted thread's turn is unknown, to its holder too, and its key is free again."""
         await store.begin_turn(new_thread(key="key"), ANN)
-        await store.append_turn_events("trn_1", 1, [EventRow(1, 1, "a")], ANN)
+        await store.keep_turns([sign(rows=[EventRow(1, 1, "a")])])
+        await store.begin_tool_call("trn_1", 1, "call_1", "tool", ANN)
         await store.delete_thread("thr_1", ANN)
+        assert await store.keep_turns([sign(rows=[EventRow(2, 2, "late")])]) == []
         calls: list[Callable[[], Awaitable[Any]]] = [
             lambda: store.load_turn("trn_1", ANN),
             lambda: store.load_thread_turn("thr_1", ANN),
             lambda: store.load_turn_events("trn_1", 0, 9, ANN),
+            lambda: store.load_tool_calls("trn_1", ANN),
             lambda: store.cancel_turn("trn_1", ANN),
             *[lambda call=call: call for call in every_write(store, 1)],
         ]
         for call in calls:
             with pytest.raises(NotFoundError):
                 await call()
+        await lost(store.save_thread(thread(), leased(ANN)))
+        assert await store.find_turn("key", ANN) is None
         await store.begin_turn(new_thread("trn_2", key="key", digest="other"), ANN)
         assert await store.load_turn_events("trn_2", 0, 9, ANN) == []

@@ -21,6 +21,7 @@ from chatkeep.testing.store_samples import (
     image,
     message,
     question,
+    sign,
     thread,
     turn_order,
 )
@@ -40,6 +41,7 @@ ONE_OF_EVERYTHING = {
     "shares": 1,
     "turns": 1,
     "turn_events": 1,
+    "tool_calls": 1,
 }
 """What `furnish` gives a user, as a receipt has it."""
 
@@ -352,8 +354,10 @@ class UpkeepContract:
         """A turn's holder cannot write any more."""
         await furnish(store, ANN, "mark")
         await store.erase("acme", "ann")
+        assert await store.keep_turns([sign(rows=[EventRow(9, 9, "late")])]) == []
         with pytest.raises(NotFoundError):
-            await store.append_turn_events("trn_1", 1, [EventRow(9, 9, "late")], ANN)
+            await store.begin_tool_call("trn_1", 1, "call_9", "late", ANN)
         await store.save_thread(thread(), ANN)
         await store.begin_turn(turn_order(), ANN)
         assert await store.load_turn_events("trn_1", 0, 9, ANN) == []
+        assert await store.load_tool_calls("trn_1", ANN) == []

@@ -1,162 +1,178 @@
-"""A turn is work in a task of its own; an HTTP response only reads what it produces.
+"""A turn is work under a lease; HTTP responses only read what it produces.
 
-The task matters: in a response's own task a disconnect cancels again at every await, and the
-partial answer could not be saved. For now a turn ends when its reader leaves, so "stop" is what
-the official clients do: close the connection. The partial answer is kept.
+The task matters: in a response's own task a disconnect cancels again at every await, and a partial
+answer could not be saved. So every turn has a task of its own, here or, when this instance is
+gone, on another one: see `chatkeep.turns.recovery`.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
-from chatkeep.errors import ChatkeepError, ConflictError, ShuttingDownError
+from chatkeep.context import RequestContext
+from chatkeep.errors import (
+    ChatkeepError,
+    NotFoundError,
+    ShuttingDownError,
+    StoreUnavailableError,
+    TurnRunningError,
+)
+from chatkeep.ids import new_id
+from chatkeep.ports import Store, Turn, TurnOrder, TurnState
+from chatkeep.telemetry.logging import describe
+from chatkeep.turns.bell import Bell
+from chatkeep.turns.ending import end, hand_back
+from chatkeep.turns.keeping import Keeper
+from chatkeep.turns.log import rows_of
+from chatkeep.turns.patience import patient
+from chatkeep.turns.pump import Pump
+from chatkeep.turns.running import RunningTurn
+from chatkeep.turns.scope import Scope, entered
+from chatkeep.turns.stored import load_all_events
+from chatkeep.turns.work import Work
 
-type ThreadKey = tuple[str, str, str]
-"""Tenant, user and thread."""
+QUEUE = "queue"
+"""What the bell rings when a turn has ended here: others may wait for that."""
 
-_MAX_WAITING = 256  # chunks that wait for a slow reader before the model is held back
-_SAVE_SECONDS = 5.0  # for what a cancelled turn still has to store
+_STOP_SECONDS = 5.0  # for what a stopped turn still has to store
+_LOOK_SECONDS = 0.1
+_MAX_FENCE = 4  # a turn that ended so many instances may be what ends them
 
 _log = structlog.get_logger(__name__)
 
 
-class Turn:
-    """One running turn and what it has produced that nobody has read yet."""
+class TurnEngine:
+    """All turns that run on this instance.
 
-    def __init__(self, events: AsyncGenerator[bytes]) -> None:
-        self._events = events
-        self._waiting: deque[bytes] = deque()
-        self._readable = asyncio.Event()
-        self._writable = asyncio.Event()
-        self._producing = False
-        self._cancelled = False
-        self._ended = False
-        self._farewell = b""
-        self._error: ChatkeepError | None = None
-        self.task = asyncio.create_task(self._produce(), name="turn")
+    Args:
+        store: Where turns are stored.
+        work: What they do.
+        bell: Told when something here changes.
+        lease: Seconds after which another instance takes over a turn of one that is gone.
+        holder: The name of this instance; a new one by default.
+    """
 
-    def cancel(self, farewell: bytes = b"") -> None:
-        """Stop the turn; its partial answer is saved. Does nothing when it has ended.
-
-        A reader that is still there gets `farewell` last.
-
-        The events must learn of it as a cancellation where they wait, not as a closed generator
-        where they yield: only then do they save what they have.
-        """
-        if self._cancelled or self._ended:
-            return
-        self._cancelled = True
-        self._farewell = farewell
-        if self._producing:
-            self.task.cancel()
-        else:
-            self._writable.set()
+    def __init__(
+        self,
+        store: Store,
+        work: Work,
+        bell: Bell,
+        *,
+        lease: float,
+        holder: str | None = None,
+    ) -> None:
+        self.holder = holder or new_id("ins")
+        self.lease = lease
+        self.bell = bell
+        self.draining = asyncio.Event()
+        self._store = store
+        self._work = work
+        self._running: dict[str, RunningTurn] = {}
+        self._hurried = asyncio.Event()
+        self._errands: set[asyncio.Task[None]] = set()
+        self._keeper = Keeper(store, self._running, bell, holder=self.holder, lease=lease)
 
     @property
-    def stopped(self) -> bool:
-        """Whether it was told to stop."""
-        return self._cancelled
+    def running(self) -> Sequence[RunningTurn]:
+        """The turns that run here."""
+        return list(self._running.values())
 
-    async def begun(self) -> None:
-        """Return when there is something to read.
+    def find(self, turn_id: str) -> RunningTurn | None:
+        """Return a turn if it runs here."""
+        return self._running.get(turn_id)
 
-        Raises:
-            ChatkeepError: The turn failed before its first event; nothing was acknowledged.
-        """
-        await self._readable.wait()
-        if self._error is not None and not any(self._waiting):
-            raise self._error
+    async def begin(
+        self,
+        order: TurnOrder,
+        opening: Sequence[bytes],
+        context: RequestContext,
+        given: object = None,
+    ) -> Turn:
+        """Store a turn, with its thread and message, and start to work on it.
 
-    async def read(self) -> AsyncIterator[bytes]:
-        """Yield what was produced, joined when there is more than one chunk."""
-        while self._waiting or not self._ended:
-            await self._readable.wait()
-            self._readable.clear()
-            chunk = b"".join(self._waiting)
-            self._waiting.clear()
-            self._writable.set()
-            if chunk:
-                yield chunk
+        When this returns the message is safe. The turn that is returned is an earlier one if the
+        order's idempotency key says so.
 
-    async def _produce(self) -> None:
-        try:
-            while (chunk := await self._next()) is not None:
-                if self._cancelled:
-                    continue
-                self._waiting.append(chunk)
-                self._readable.set()
-                while len(self._waiting) >= _MAX_WAITING and not self._cancelled:
-                    self._writable.clear()
-                    await self._writable.wait()
-        except asyncio.CancelledError:
-            if not self._cancelled:
-                raise
-        except ChatkeepError as error:
-            self._error = error
-            if self._cancelled:
-                _log.warning("a partial answer was not saved", error=type(error).__name__)
-        finally:
-            self._waiting.append(self._farewell)
-            self._ended = True
-            self._readable.set()
-
-    async def _next(self) -> bytes | None:
-        if self._cancelled and (task := asyncio.current_task()) and not task.cancelling():
-            task.cancel()  # arrives where the events wait next
-        self._producing = True
-        try:
-            return await anext(self._events, None)
-        finally:
-            self._producing = False
-
-
-class TurnEngine:
-    """All running turns of this process; at most one for a thread."""
-
-    def __init__(self) -> None:
-        self._running: dict[ThreadKey, Turn] = {}
-        self._draining = False
-        self._hurried = asyncio.Event()
-
-    def start(self, key: ThreadKey, events: AsyncGenerator[bytes]) -> Turn:
-        """Start a turn for a thread.
+        Args:
+            order: The turn.
+            opening: The events that readers get at once.
+            context: Who asks.
+            given: What the order was made of, for the work.
 
         Raises:
-            ConflictError: The thread has a running turn.
+            TurnRunningError: The thread has a running turn, which has not been told to stop.
             ShuttingDownError: No new turns are taken.
+            ChatkeepError: As `Store.begin_turn`. Nothing was stored.
         """
-        if self._draining:
+        if self.draining.is_set():
             raise ShuttingDownError
-        if key in self._running:
-            raise ConflictError("Another answer is still running in this conversation.")
-        turn = self._running[key] = Turn(events)
-        turn.task.add_done_callback(lambda _: self._running.pop(key, None))
+        order = replace(order, events=rows_of(opening))
+        turn = await self._begin_behind_stopped(order, context)
+        if turn.id == order.id and turn.state is TurnState.RUNNING:
+            self._adopt(RunningTurn(turn, context, self._store, opening, given), self._answer)
+        self.bell.tell([turn.thread_id])
         return turn
 
-    async def settled(self, key: ThreadKey) -> None:
-        """Return when a turn of a thread that was stopped has saved what it has.
+    def take(self, turn: Turn) -> None:
+        """Work on a turn that was taken over: begin again, if nothing of it has happened."""
+        running = RunningTurn(turn, self._work.context_of(turn), self._store)
+        again = not turn.touched and not turn.cancel_requested and turn.fence <= _MAX_FENCE
+        _log.info("a turn was taken over", turn=turn.id, begins_again=again)
+        self._adopt(running, self._answer if again else self._give_up)
 
-        So that a message can follow right behind a stop. A turn that runs is not waited for.
+    def _adopt(self, running: RunningTurn, how: Callable[[RunningTurn], Awaitable[bool]]) -> None:
+        self._running[running.id] = running
+        running.task = asyncio.create_task(self._run(running, how), name="turn")
+        self._keeper.start()
+
+    async def cancel(self, turn_id: str, context: RequestContext) -> Turn:
+        """Stop a turn wherever it runs; return it, ended if that did not take long. Idempotent.
+
+        Raises:
+            NotFoundError: There is no such turn.
         """
-        turn = self._running.get(key)
-        if turn is not None and turn.stopped:
-            await asyncio.wait([turn.task], timeout=_SAVE_SECONDS)
+        turn = await self._store.cancel_turn(turn_id, context)
+        if (running := self._running.get(turn_id)) is not None:
+            running.stop("stopped")
+        self.bell.tell([turn_id, turn.thread_id])
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _STOP_SECONDS
+        while turn.ended_at is None and loop.time() < until:
+            await self._wait_for(turn_id)
+            turn = await self._store.load_turn(turn_id, context)
+        return turn
 
-    async def stop(self, key: ThreadKey) -> None:
-        """Stop the turn of a thread, if one runs, and return when it has saved what it has."""
-        if (turn := self._running.get(key)) is not None:
-            turn.cancel()
-            await asyncio.wait([turn.task], timeout=_SAVE_SECONDS)
+    def cancel_later(self, turn_id: str, context: RequestContext) -> None:
+        """Stop a turn, for somebody who is not there to wait for it."""
+        task = asyncio.create_task(self._cancel_quietly(turn_id, context), name="cancel")
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
-    async def drain(self, grace: float, farewell: bytes = b"") -> None:
-        """Take no new turns, let running ones finish for `grace` seconds, then stop them.
+    async def _cancel_quietly(self, turn_id: str, context: RequestContext) -> None:
+        try:
+            await self.cancel(turn_id, context)
+        except ChatkeepError as error:
+            _log.info("a turn was not stopped", turn=turn_id, error=type(error).__name__)
 
-        A stopped turn saves what it has, and its reader gets `farewell`.
+    async def stop_thread(self, thread_id: str, context: RequestContext) -> None:
+        """Stop the turn of a thread, if one is open, wherever it runs."""
+        try:
+            turn = await self._store.load_thread_turn(thread_id, context)
+            if turn is not None and turn.ended_at is None:
+                await self.cancel(turn.id, context)
+        except NotFoundError:
+            return
+
+    async def drain(self, grace: float) -> None:
+        """Take no new turns, let running ones finish for `grace` seconds, then hand them over.
+
+        A turn that can begin again is given back, for another instance to take; any other one ends
+        as interrupted, with what it has.
         """
-        self._draining = True
-        if running := [turn.task for turn in self._running.values()]:
+        self.draining.set()
+        if running := self._tasks():
             _log.info("waiting for running answers", turns=len(running), grace=grace)
             watchers: list[asyncio.Task[object]] = [
                 asyncio.create_task(asyncio.wait(running)),
@@ -165,12 +181,111 @@ class TurnEngine:
             await asyncio.wait(watchers, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
             for watcher in watchers:
                 watcher.cancel()
-        if late := list(self._running.values()):
-            _log.info("stopping running answers", turns=len(late))
-            for turn in late:
-                turn.cancel(farewell)
-            await asyncio.wait([turn.task for turn in late], timeout=_SAVE_SECONDS)
+        if late := self._tasks():
+            _log.info("handing running answers over", turns=len(late))
+            for each in self.running:
+                each.stop("shutdown")
+            await asyncio.wait(late, timeout=_STOP_SECONDS)
+        await self._keeper.aclose()
 
     def hurry(self) -> None:
         """End the grace of a drain now."""
         self._hurried.set()
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [each.task for each in self._running.values() if each.task is not None]
+
+    async def _begin_behind_stopped(self, order: TurnOrder, context: RequestContext) -> Turn:
+        """Begin a turn; one that was told to stop is waited for, so that a message can follow."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _STOP_SECONDS
+        while True:
+            try:
+                return await self._store.begin_turn(order, context)
+            except TurnRunningError as error:
+                if loop.time() > until or not await self._is_stopping(error.turn_id, context):
+                    raise
+                await self._wait_for(error.turn_id)
+
+    async def _is_stopping(self, turn_id: str, context: RequestContext) -> bool:
+        if (running := self._running.get(turn_id)) is not None:
+            return running.stopping is not None
+        try:
+            turn = await self._store.load_turn(turn_id, context)
+        except NotFoundError:
+            return True  # deleted with its thread since
+        return turn.cancel_requested or turn.ended_at is not None
+
+    async def _wait_for(self, turn_id: str) -> None:
+        """Return when a turn that runs here has ended, or after a moment."""
+        running = self._running.get(turn_id)
+        if running is not None and running.task is not None:
+            await asyncio.wait([running.task], timeout=_STOP_SECONDS)
+        else:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _run(
+        self, running: RunningTurn, how: Callable[[RunningTurn], Awaitable[bool]]
+    ) -> None:
+        turn = running.turn
+        try:
+            with entered(Scope(running.context, running)):
+                replaces = await how(running)
+            if running.stopping == "lost":
+                running.log.end(lost=True)
+            elif running.stopping == "shutdown" and not running.touched:
+                await hand_back(running, self._store)
+            else:
+                await end(running, self._store, replaces=replaces)
+        except Exception as error:  # noqa: BLE001 - the end of a task that nobody waits for
+            # Its lease runs out, and it is taken over.
+            _log.error("a turn could not be ended", turn=turn.id, **describe(error))
+        finally:
+            if self._running.get(turn.id) is running:
+                del self._running[turn.id]
+            if not running.log.ended:
+                running.log.end(lost=True)
+            self.bell.tell([turn.id, turn.thread_id])
+            self.bell.ring([QUEUE])
+
+    async def _answer(self, running: RunningTurn) -> bool:
+        """Do the turn's work; say whether its answer takes the place of what it replaces."""
+        pump = Pump(running, self._work, self._work.answer(running))
+        await self._drive(running, pump)
+        return pump.answered and not pump.failed and running.stopping is None
+
+    async def _give_up(self, running: RunningTurn) -> bool:
+        """End a turn, as what it was: stopped by its user, or interrupted."""
+        turn = running.turn
+        rows = await patient(lambda: load_all_events(self._store, turn, running.context))
+        await self._drive(running, Pump(running, self._work, self._work.give_up(running, rows)))
+        return False
+
+    async def _drive(self, running: RunningTurn, pump: Pump) -> None:
+        """Write the turn's events to its log, and what it has finished to its draft."""
+        error: Exception | None = None
+        try:
+            await pump.run()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if running.stopping is None or task is None:
+                raise
+            task.uncancel()
+        except Exception as caught:  # noqa: BLE001 - recorded, and told as the last event
+            error = caught
+        if error is None and running.stopping is None:
+            return
+        pump.tell()
+        match running.stopping:
+            case "stopped":
+                running.fail(TurnState.CANCELLED, "stopped")
+            case "shutdown" | "database" as reason:
+                running.fail(TurnState.INTERRUPTED, reason)
+                error = ShuttingDownError() if reason == "shutdown" else StoreUnavailableError()
+            case None if error is not None:
+                running.fail(TurnState.FAILED, "error")
+                _log.error("turn failed", turn=running.id, **describe(error))
+            case _:
+                pass
+        if error is not None and not pump.failed:
+            pump.append(self._work.failure(running, error))

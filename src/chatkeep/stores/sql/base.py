@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import Executable
 
 from chatkeep.context import Principal, RequestContext
-from chatkeep.errors import NotFoundError
+from chatkeep.errors import LeaseLostError, NotFoundError
 from chatkeep.stores.encoding import checked_text
 from chatkeep.stores.paging import Order, Scope, read_cursor, start_of
-from chatkeep.stores.sql.database import Database
+from chatkeep.stores.sql.database import Database, Work, WorkOnce
 from chatkeep.stores.sql.statements import Statements
 
 type Parameters = dict[str, Any]
@@ -25,6 +27,33 @@ class SqlBase:
     async def _one(self, statement: Select[Any], parameters: Parameters) -> Any:
         rows = await self._db.fetch(statement, parameters)
         return found(rows[0] if rows else None)
+
+    async def _write[T](self, context: RequestContext, work: Work[T]) -> T:
+        """Do a user's work in one transaction; `context.lease` must be held, if there is one."""
+        return await self._write_once(context, lambda connection, _: work(connection))
+
+    async def _write_once[T](self, context: RequestContext, work: WorkOnce[T]) -> T:
+        """Do the same with work that wants to know whether an earlier try may be committed.
+
+        Raises:
+            LeaseLostError: The lease is not held. Nothing was written.
+        """
+        if (lease := context.lease) is None:
+            return await self._db.write_once(work)
+        held = key_of(context, turn=lease.turn_id, fence=lease.fence)
+
+        async def leased(connection: AsyncConnection, repeated: bool) -> T:
+            # Before all else: nobody can take the turn over until this is stored.
+            if not (await connection.execute(self._sql.touch_turn, held)).rowcount:
+                raise LeaseLostError
+            return await work(connection, repeated)
+
+        return await self._db.write_once(leased)
+
+    async def _first(
+        self, connection: AsyncConnection, statement: Executable, values: Parameters
+    ) -> Any:
+        return (await connection.execute(statement, values)).first()
 
     async def _start(
         self,

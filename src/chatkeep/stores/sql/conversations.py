@@ -50,7 +50,7 @@ class SqlConversations(SqlWriting):
             if old is None or old.title != thread.title:
                 await self._index_title(connection, values)
 
-        await self._db.write(work)
+        await self._write(context, work)
 
     async def change_thread(
         self,
@@ -71,7 +71,7 @@ class SqlConversations(SqlWriting):
                 await self._index_title(connection, values)
             return thread
 
-        return await self._db.write(work)
+        return await self._write(context, work)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: RequestContext
@@ -91,7 +91,7 @@ class SqlConversations(SqlWriting):
     async def delete_thread(self, thread_id: str, context: RequestContext) -> None:
         """Delete a thread and everything that belongs to it."""
         key = key_of(context, thread=thread_id)
-        await self._db.write(lambda connection: self._drop_thread(connection, key))
+        await self._write(context, lambda connection: self._drop_thread(connection, key))
 
     async def create_thread(
         self, thread: ThreadMetadata, message: UserMessageItem, context: RequestContext
@@ -104,7 +104,7 @@ class SqlConversations(SqlWriting):
         async def work(connection: AsyncConnection, repeated: bool) -> None:
             await self._create_thread(connection, values, first, attachment_ids, repeated=repeated)
 
-        await self._db.write_once(work)
+        await self._write_once(context, work)
 
     async def title_thread(self, thread_id: str, title: str, context: RequestContext) -> bool:
         """Set the title if the thread has none yet; say whether that happened."""
@@ -117,7 +117,7 @@ class SqlConversations(SqlWriting):
             row = found((await connection.execute(self._sql.load_thread, values)).first())
             return bool(repeated and row.title == title)
 
-        return await self._db.write_once(work)
+        return await self._write_once(context, work)
 
     async def load_thread_items(
         self,
@@ -150,12 +150,12 @@ class SqlConversations(SqlWriting):
     ) -> None:
         """Store an item behind the others, or in its place if it is there already."""
         values = item_values(key_of(context, thread=thread_id), item)
-        await self._db.write(lambda connection: self._put_item(connection, values))
+        await self._write(context, lambda connection: self._put_item(connection, values))
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
         """Store an item in its place, or behind the others if it is new."""
         values = item_values(key_of(context, thread=thread_id), item)
-        await self._db.write(lambda connection: self._save_item(connection, values))
+        await self._write(context, lambda connection: self._save_item(connection, values))
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
         """Load an item."""
@@ -182,7 +182,7 @@ class SqlConversations(SqlWriting):
             if rows:
                 await connection.execute(self._sql.delete_item, rows)
 
-        await self._db.write(work)
+        await self._write(context, work)
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
         """Store an attachment's record, new or changed."""
@@ -198,15 +198,15 @@ class SqlConversations(SqlWriting):
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(self._sql.put_attachment, values)
 
-        await self._db.write(work)
+        await self._write(context, work)
 
     async def bind_attachment(
         self, attachment_id: str, thread_id: str, context: RequestContext
     ) -> None:
         """Make an attachment part of a thread."""
         key = key_of(context, attachment=attachment_id, thread=thread_id)
-        await self._db.write(
-            lambda connection: self._bind_attachments(connection, key, [attachment_id])
+        await self._write(
+            context, lambda connection: self._bind_attachments(connection, key, [attachment_id])
         )
 
     async def replace_attachment(
@@ -222,7 +222,7 @@ class SqlConversations(SqlWriting):
             row = found((await connection.execute(self._sql.load_attachment, values)).first())
             return bool(repeated and row.body == after.body)
 
-        return await self._db.write_once(work)
+        return await self._write_once(context, work)
 
     async def load_attachment(self, attachment_id: str, context: RequestContext) -> Attachment:
         """Load an attachment's record."""
@@ -239,7 +239,7 @@ class SqlConversations(SqlWriting):
             await self._refuse_if_held(connection, key)
             await connection.execute(self._sql.delete_attachment, key)
 
-        await self._db.write(work)
+        await self._write(context, work)
 
     async def add_feedback(
         self,
@@ -260,7 +260,7 @@ class SqlConversations(SqlWriting):
                 await connection.execute(self._sql.put_feedback, rows)
 
         try:
-            await self._db.write(work)
+            await self._write(context, work)
         except IntegrityError as error:
             # The only constraint that an upsert of feedback can break is that its item exists.
             raise NotFoundError from error

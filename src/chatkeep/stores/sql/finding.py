@@ -40,13 +40,12 @@ class SqlFinding(SqlBase):
 
     async def archive_thread(self, thread_id: str, archived: bool, context: RequestContext) -> None:
         """Put a thread away, or take it back."""
-        await self._update(
-            self._sql.archive_thread, key_of(context, thread=thread_id, archived=archived)
-        )
+        key = key_of(context, thread=thread_id, archived=archived)
+        await self._update(self._sql.archive_thread, key, context)
 
     async def mark_read(self, thread_id: str, context: RequestContext) -> None:
         """Note that the user has read all there is."""
-        await self._update(self._sql.mark_read, key_of(context, thread=thread_id))
+        await self._update(self._sql.mark_read, key_of(context, thread=thread_id), context)
 
     async def search(
         self, text: str, limit: int, after: str | None, context: RequestContext
@@ -66,12 +65,12 @@ class SqlFinding(SqlBase):
         )
         return build_page(rows, limit, scope, lambda row: _hit(row, words))
 
-    async def _update(self, statement: Update, values: Parameters) -> None:
+    async def _update(self, statement: Update, values: Parameters, context: RequestContext) -> None:
         async def work(connection: Any) -> None:
             if not (await connection.execute(statement, values)).rowcount:
                 raise NotFoundError
 
-        await self._db.write(work)
+        await self._write(context, work)
 
 
 def _summary(row: Row[Any]) -> ThreadSummary | None:

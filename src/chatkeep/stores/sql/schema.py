@@ -1,4 +1,4 @@
-"""The tables. Tenant and owner lead every key and every index.
+"""The tables. Tenant and owner lead every key, and every index but those for work across users.
 
 `body` is the JSON text of the SDK's model without what has a column of its own; see
 `chatkeep.stores.encoding`. JSON escapes NUL by itself; other text is escaped for PostgreSQL.
@@ -303,6 +303,11 @@ turns = Table(
     Column("usage", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("event_at", BigInteger),
+    Column("doing", _title),
+    # Its events are gone. The previous release does not know it, hence the default; nor do the
+    # records that are copied.
+    Column("pruned", Boolean, nullable=False, server_default=false(), info={"own": True}),
     PrimaryKeyConstraint("tenant", "owner", "id"),
     ForeignKeyConstraint(
         ["tenant", "owner", "thread_id"],
@@ -330,6 +335,20 @@ turns = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+    # Across users: by state for operators, those to be stopped, those whose log is to go.
+    Index(None, "state", "created_at", "id"),
+    Index(
+        "ix_turns_stopped",
+        "holder",
+        sqlite_where=text("cancel_requested = 1 AND ended_at IS NULL"),
+        postgresql_where=text("cancel_requested AND ended_at IS NULL"),
+    ),
+    Index(
+        "ix_turns_logged",
+        "ended_at",
+        sqlite_where=text("pruned = 0 AND last_event > 0"),
+        postgresql_where=text("NOT pruned AND last_event > 0"),
+    ),
 )
 
 turn_events = Table(
@@ -342,6 +361,28 @@ turn_events = Table(
     Column("last", BigInteger, nullable=False),
     Column("body", _title, nullable=False),
     PrimaryKeyConstraint("tenant", "owner", "turn_id", "first"),
+    ForeignKeyConstraint(
+        ["tenant", "owner", "turn_id"],
+        [turns.c.tenant, turns.c.owner, turns.c.id],
+        ondelete="CASCADE",
+    ),
+)
+
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    Column("tenant", _name, nullable=False),
+    Column("owner", _name, nullable=False),
+    Column("turn_id", _name, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    # The model's name for the call; in one turn it may come again.
+    Column("call_id", _name, nullable=False),
+    Column("name", _name, nullable=False),
+    # Of the holder that made the call.
+    Column("fence", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    PrimaryKeyConstraint("tenant", "owner", "turn_id", "seq"),
     ForeignKeyConstraint(
         ["tenant", "owner", "turn_id"],
         [turns.c.tenant, turns.c.owner, turns.c.id],

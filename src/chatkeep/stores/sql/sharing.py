@@ -42,7 +42,7 @@ class SqlSharing(SqlBase):
                 raise ConflictError
             return row
 
-        return _share(await self._db.write(work))
+        return _share(await self._write(context, work))
 
     async def load_shares(self, thread_id: str, context: RequestContext) -> list[Share]:
         """Return the shares of a thread, oldest first, expired ones too."""
@@ -59,7 +59,7 @@ class SqlSharing(SqlBase):
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(self._sql.delete_share, key)
 
-        await self._db.write(work)
+        await self._write(context, work)
 
     async def find_share(self, digest: str) -> Share:
         """Return the share with this digest."""

@@ -3,12 +3,23 @@
 from chatkeep.ports import Store
 from chatkeep.stores.sql.conversations import SqlConversations
 from chatkeep.stores.sql.finding import SqlFinding
+from chatkeep.stores.sql.open_turns import SqlOpenTurns
 from chatkeep.stores.sql.sharing import SqlSharing
+from chatkeep.stores.sql.tool_calls import SqlToolCalls
 from chatkeep.stores.sql.turns import SqlTurns
 from chatkeep.stores.sql.upkeep import SqlUpkeep
 
 
-class SqlStore(SqlConversations, SqlFinding, SqlSharing, SqlTurns, SqlUpkeep, Store):
+class SqlStore(
+    SqlConversations,
+    SqlFinding,
+    SqlSharing,
+    SqlTurns,
+    SqlToolCalls,
+    SqlOpenTurns,
+    SqlUpkeep,
+    Store,
+):
     """A `Store` on a `Database`, which says how to connect and how it fails."""
 
     async def open(self) -> None:

@@ -1,27 +1,18 @@
-"""Turns and their events."""
+"""Turns, their events and tool calls."""
 
 from typing import Any
 
-from sqlalchemy import (
-    Select,
-    Update,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    null,
-    select,
-    update,
-)
-from sqlalchemy.sql.dml import Delete, Insert, ReturningUpdate
+from sqlalchemy import ColumnElement, Select, Update, bindparam, case, func, null, select, update
+from sqlalchemy.sql.dml import Insert
 
-from chatkeep.stores.sql.schema import turn_events, turns
-from chatkeep.stores.sql.statements.common import Dialect, across_users, mine, of_mine, p, same
+from chatkeep.stores.sql.schema import tool_calls, turn_events, turns
+from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p
 
 _OPEN = turns.c.ended_at.is_(None)
 _RUNNING = turns.c.state == "running"
 _NUMBER = turns.c.last_event.type
+_LONG_AGO = 1000
+"""Milliseconds by which a lease that was given up is over."""
 
 
 class Turns:
@@ -32,7 +23,9 @@ class Turns:
         self._asking()
         self._beginning(dialect)
         self._working(dialect)
+        self._ending(dialect)
         self._events(dialect)
+        self._tool_calls(dialect)
 
     def _asking(self) -> None:
         own, in_thread = mine(turns, id="turn"), mine(turns, thread_id="thread")
@@ -43,6 +36,12 @@ class Turns:
             .where(in_thread, _OPEN)
             .order_by(_RUNNING.desc(), turns.c.created_at)
             .limit(1)
+        )
+        self.thread_turns: Select[Any] = (
+            select(turns)
+            .where(in_thread, turns.c.created_at > p("after"))
+            .order_by(turns.c.created_at)
+            .limit(p("limit"))
         )
         self.newest_turn: Select[Any] = (
             select(turns).where(in_thread).order_by(turns.c.created_at.desc()).limit(1)
@@ -69,33 +68,23 @@ class Turns:
             lease_until=dialect.now + bindparam("p_lease", type_=_NUMBER),
             cancel_requested=False,
             touched=False,
-            last_event=0,
+            last_event=bindparam("p_last", type_=_NUMBER),
+            event_at=case((bindparam("p_last", type_=_NUMBER) > 0, dialect.now), else_=null()),
             created_at=moment,
         )
 
     def _working(self, dialect: Dialect) -> None:
-        own = mine(turns, id="turn")
-        held = own & (turns.c.fence == p("fence")) & _RUNNING
-        until = dialect.now + bindparam("p_lease", type_=_NUMBER)
-        self.renew_turn: ReturningUpdate[Any] = (
-            update(turns).where(held).values(lease_until=until).returning(*turns.c)
-        )
+        held = _held()
         self.touch_turn: Update = update(turns).where(held).values(touched=True)
-        self.advance_turn: Update = (
-            update(turns)
-            .where(held)
-            .values(
-                # What is appended again does not turn it back.
-                last_event=case(
-                    (turns.c.last_event < p("last"), bindparam("p_last", type_=_NUMBER)),
-                    else_=turns.c.last_event,
-                )
-            )
+        self.release_turn: Update = (
+            update(turns).where(held).values(lease_until=dialect.now - _LONG_AGO)
         )
+
+    def _ending(self, dialect: Dialect) -> None:
         queued = turns.c.state == "queued"
         self.cancel_turn: Update = (
             update(turns)
-            .where(own, _OPEN)
+            .where(mine(turns, id="turn"), _OPEN)
             .values(
                 cancel_requested=True,
                 state=case((queued, "cancelled"), else_=turns.c.state),
@@ -107,24 +96,22 @@ class Turns:
         # The request was kept to start again from; what it says is in the thread.
         self.end_turn: Update = (
             update(turns)
-            .where(held)
+            .where(_held())
             .values(
                 state=p("state"),
                 reason=p("reason"),
                 usage=p("usage"),
                 ended_at=dialect.now,
                 lease_until=null(),
+                doing=null(),
                 request="",
+                **advance(dialect),
             )
         )
 
     def _events(self, dialect: Dialect) -> None:
         in_turn = mine(turn_events, turn_id="turn")
-        self.put_event: Insert = (
-            dialect.insert(turn_events)
-            .values(**of_mine(turn_id="turn", first="first", last="last", body="body"))
-            .on_conflict_do_nothing()
-        )
+        self.put_event: Insert = put_event(dialect)
         self.load_events: Select[Any] = (
             select(turn_events.c.first, turn_events.c.last, turn_events.c.body)
             .where(in_turn, turn_events.c.last > p("after"))
@@ -132,71 +119,58 @@ class Turns:
             .limit(p("limit"))
         )
 
-
-class OpenTurns:
-    """What is asked of turns across users."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self._taking_over(dialect)
-        self._looking()
-        across_users(self)
-
-    def _taking_over(self, dialect: Dialect) -> None:
-        self.expired_turn: Select[Any] = (
-            select(turns)
-            .where(_OPEN, _RUNNING, turns.c.lease_until < dialect.now)
-            .order_by(turns.c.lease_until)
+    def _tool_calls(self, dialect: Dialect) -> None:
+        in_turn = mine(tool_calls, turn_id="turn")
+        same_id = in_turn & (tool_calls.c.call_id == p("call"))
+        last = select(func.coalesce(func.max(tool_calls.c.seq), 0)).where(in_turn)
+        self.newest_tool_call: Select[Any] = (
+            select(tool_calls.c.fence, tool_calls.c.ended_at)
+            .where(same_id)
+            .order_by(tool_calls.c.seq.desc())
             .limit(1)
-            .with_for_update(skip_locked=True)
         )
-        other = turns.alias("other")
-        before = exists().where(
-            same(other, turns, thread_id="thread_id"),
-            other.c.ended_at.is_(None),
-            (other.c.state == "running") | (other.c.created_at < turns.c.created_at),
+        self.insert_tool_call: Insert = dialect.insert(tool_calls).values(  # type: ignore[assignment]
+            **of_mine(turn_id="turn", call_id="call", name="name", fence="fence"),
+            seq=last.scalar_subquery() + 1,
+            started_at=dialect.now,
         )
-        self.queued_turn: Select[Any] = (
-            select(turns)
-            .where(_OPEN, turns.c.state == "queued", ~before)
-            .order_by(turns.c.created_at, turns.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
+        newest = select(func.max(tool_calls.c.seq)).where(same_id).scalar_subquery()
+        self.end_tool_call: Update = (
+            update(tool_calls)
+            .where(in_turn, tool_calls.c.seq == newest, tool_calls.c.fence == p("fence"))
+            .values(ended_at=func.coalesce(tool_calls.c.ended_at, dialect.now))
         )
-        self.take_turn: ReturningUpdate[Any] = (
-            update(turns)
-            .where(
-                turns.c.tenant == p("tenant"),
-                turns.c.owner == p("owner"),
-                turns.c.id == p("turn"),
-                turns.c.fence == p("fence"),
-                _OPEN,
+        self.load_tool_calls: Select[Any] = (
+            select(
+                tool_calls.c.call_id,
+                tool_calls.c.name,
+                tool_calls.c.started_at,
+                tool_calls.c.ended_at,
             )
-            .values(
-                state="running",
-                holder=p("holder"),
-                fence=turns.c.fence + 1,
-                lease_until=dialect.now + bindparam("p_lease", type_=_NUMBER),
-            )
-            .returning(*turns.c)
+            .where(in_turn)
+            .order_by(tool_calls.c.seq)
         )
 
-    def _looking(self) -> None:
-        self.load_turns: Select[Any] = (
-            select(turns)
-            .where(turns.c.state.in_(bindparam("p_states", expanding=True)))
-            .order_by(turns.c.created_at, turns.c.id)
-            .limit(p("limit"))
-        )
-        ended = turn_events.join(turns, same(turn_events, turns, turn_id="id"))
-        self.ended_events: Select[Any] = (
-            select(turn_events.c.tenant, turn_events.c.owner, turn_events.c.turn_id)
-            .distinct()
-            .select_from(ended)
-            .where(turns.c.ended_at < p("before"))
-            .limit(p("limit"))
-        )
-        self.delete_events: Delete = delete(turn_events).where(
-            turn_events.c.tenant == p("tenant"),
-            turn_events.c.owner == p("owner"),
-            turn_events.c.turn_id == p("turn_id"),
-        )
+
+def advance(dialect: Dialect) -> dict[str, Any]:
+    """Return the values of a turn to whose log events up to `p_last` come; None: no events."""
+    last = bindparam("p_last", type_=_NUMBER)
+    return {
+        # What is appended again does not turn it back.
+        "last_event": case((turns.c.last_event < last, last), else_=turns.c.last_event),
+        "event_at": case((last.is_not(None), dialect.now), else_=turns.c.event_at),
+    }
+
+
+def put_event(dialect: Dialect) -> Insert:
+    """Return the statement that appends a row to a log, if it is not there already."""
+    put: Insert = (
+        dialect.insert(turn_events)
+        .values(**of_mine(turn_id="turn", first="first", last="last", body="body"))
+        .on_conflict_do_nothing()
+    )
+    return put
+
+
+def _held() -> ColumnElement[bool]:
+    return mine(turns, id="turn") & (turns.c.fence == p("fence")) & _RUNNING

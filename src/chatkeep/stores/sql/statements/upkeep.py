@@ -105,7 +105,8 @@ def _typed(column: str, table: Table) -> BindParameter[Any]:
 
 
 def _in_order(table: Table) -> Select[Any]:
-    return select(table).order_by(*table.primary_key).limit(p("limit"))
+    shown = [table.c[name] for name in _names(table)]
+    return select(*shown).order_by(*table.primary_key).limit(p("limit"))
 
 
 def _behind(table: Table) -> Select[Any]:
@@ -125,7 +126,7 @@ def _upsert(dialect: Dialect, table: Table) -> Insert:
 
 
 def _names(table: Table) -> list[str]:
-    return [column.name for column in table.c]
+    return [column.name for column in table.c if not column.info.get("own")]
 
 
 def _erase(table: Table, *keys: str) -> Delete:

@@ -1,0 +1,88 @@
+"""How a turn ends: its state, last items and last events are stored together, or not at all."""
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from chatkeep.errors import HeldError, LeaseLostError, NotFoundError, StoreUnavailableError
+from chatkeep.ports import Store, TurnEnd
+from chatkeep.turns.running import RunningTurn
+
+_TRY_SECONDS = 600.0
+"""For how long the end of a turn is kept for a database that is gone."""
+
+_READERS_WAIT_SECONDS = 20.0
+"""How long readers of such a turn are kept; then they are told to come back."""
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+async def end(running: RunningTurn, store: Store, *, replaces: bool) -> None:
+    """Store the end of a turn, and show what was held back until then.
+
+    The other side being gone: it is tried again for ten minutes, as long as nobody else takes the
+    turn over; what is in memory for that is what the turn had not stored.
+
+    Args:
+        running: The turn, whose code has ended.
+        store: Where it is stored.
+        replaces: The answer takes the place of the items that it replaces.
+    """
+    running.ending = True
+    items = running.draft.items
+    last = TurnEnd(
+        state=running.state,
+        reason=running.reason,
+        usage=running.usage,
+        items=items,
+        removed=running.draft.replaced if replaces else (),
+        events=running.log.rows(hidden=True),
+        read=running.log.readers > 0,
+    )
+    try:
+        await _store_end(running, store, last)
+    except (LeaseLostError, NotFoundError) as error:
+        # Somebody else works on it, or the user has deleted it: nothing of it is ours.
+        _log.info("a turn was taken over", turn=running.id, error=type(error).__name__)
+        running.log.end(lost=True)
+        return
+    running.draft.stored(items)
+    running.log.saved(running.log.last)
+    running.log.show()
+    running.log.end()
+
+
+async def hand_back(running: RunningTurn, store: Store) -> None:
+    """Give a turn that can begin again to whoever takes it."""
+    turn = running.turn
+    try:
+        await store.release_turn(turn.id, turn.fence, running.context)
+    except (LeaseLostError, NotFoundError, StoreUnavailableError) as error:
+        # Then its lease runs out, which comes to the same.
+        _log.info("a turn was not handed over", turn=turn.id, error=type(error).__name__)
+    running.log.end(lost=True)
+
+
+async def _store_end(running: RunningTurn, store: Store, last: TurnEnd) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            await store.end_turn(running.turn.id, running.turn.fence, last, running.context)
+        except StoreUnavailableError:
+            waited = loop.time() - began
+            if waited > _TRY_SECONDS:
+                raise
+            if waited > _READERS_WAIT_SECONDS and not running.log.ended:
+                running.log.end(lost=True)
+        except HeldError:
+            last = replace(last, removed=())  # a legal hold keeps the old answer as well
+            continue
+        else:
+            return
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, _LONGEST_WAIT)

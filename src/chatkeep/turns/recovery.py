@@ -1,0 +1,49 @@
+"""Taking over turns of instances that are gone, and queued ones whose time has come."""
+
+import asyncio
+import random
+
+import structlog
+
+from chatkeep.errors import ChatkeepError, StoreUnavailableError
+from chatkeep.ports import Store
+from chatkeep.turns.bell import heard_within
+from chatkeep.turns.engine import QUEUE, TurnEngine
+
+_LOOK_SECONDS = 2.0
+_CALM_SECONDS = 10.0
+"""How long to leave turns alone after the store was gone: those who work on them come back too."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """Looks for turns that need somebody, every other second and when one has ended here."""
+
+    def __init__(self, store: Store, engine: TurnEngine) -> None:
+        self._store = store
+        self._engine = engine
+
+    async def run(self) -> None:
+        """Take turns over until cancelled. The store being gone, it waits."""
+        calm_until = 0.0
+        loop = asyncio.get_running_loop()
+        with self._engine.bell.listening(QUEUE) as heard:
+            while not self._engine.draining.is_set():
+                try:
+                    if loop.time() >= calm_until:
+                        await self.take_all()
+                except StoreUnavailableError:
+                    calm_until = loop.time() + _CALM_SECONDS
+                except ChatkeepError as error:
+                    _log.warning("no turn was taken over", error=type(error).__name__)
+                await heard_within(heard, _LOOK_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311
+
+    async def take_all(self) -> None:
+        """Take all turns that need somebody now."""
+        engine = self._engine
+        while not engine.draining.is_set():
+            turn = await self._store.claim_turn(engine.holder, engine.lease)
+            if turn is None:
+                return
+            engine.take(turn)

@@ -1,0 +1,127 @@
+"""A turn that runs here."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chatkeep.context import Lease, RequestContext
+from chatkeep.ports import Store, Turn, TurnState
+from chatkeep.turns.draft import Draft
+from chatkeep.turns.log import TurnLog
+from chatkeep.turns.patience import patient
+
+TAKEOVER_GAP = 100_000
+"""How many numbers are left out when a turn is taken over.
+
+The instance that is gone may have shown events that it had not stored. What comes now must have
+higher numbers than those, or a reader that comes back would take it for what it has seen. Of a
+turn that was not touched nothing was shown that would not be shown again under the same number.
+"""
+
+
+class RunningTurn:
+    """What this instance knows of a turn that it holds.
+
+    Args:
+        turn: The turn, as it was begun or claimed.
+        context: Who asked.
+        store: Where it is stored.
+        opening: All events that are stored with its beginning; none of a turn taken over.
+        given: What its order was made of; None of a turn taken over.
+
+    Attributes:
+        turn: The turn.
+        given: What its order was made of, as long as it is in memory.
+        context: Who asked, with the turn's lease.
+        log: Its events.
+        draft: Its items that are not stored yet.
+        doing: What it waits for, in a few words for operators.
+        usage: Tokens used, as JSON text.
+        state: How it will end.
+        reason: Why, in a word.
+        unknown: Tools that it had called, of which nobody knows whether they took effect.
+        stopping: Why it was told to stop, in a word; None when it was not.
+        task: What works on it.
+        ending: Its code has ended.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        context: RequestContext,
+        store: Store,
+        opening: Sequence[bytes] = (),
+        given: object = None,
+    ) -> None:
+        self.turn = turn
+        self.given = given
+        self.context = replace(context, lease=Lease(turn.id, turn.fence))
+        self._store = store
+        stored = 0 if opening else turn.last_event
+        self.log = TurnLog(stored, TAKEOVER_GAP if turn.touched else 0)
+        self.log.open(opening)
+        self.draft = Draft(store, turn.thread_id, self.context)
+        self.doing: str | None = None
+        self.usage: str | None = None
+        self.state = TurnState.COMPLETED
+        self.reason: str | None = None
+        self.stopping: str | None = None
+        self.unknown: Sequence[str] = ()
+        self.task: asyncio.Task[None] | None = None
+        self.ending = False
+        self._producing = False
+        self._touched = turn.touched
+
+    @property
+    def id(self) -> str:
+        """The turn's id."""
+        return self.turn.id
+
+    @property
+    def touched(self) -> bool:
+        """Whether something happened that must not happen twice."""
+        return self._touched
+
+    async def touch(self) -> None:
+        """Note, in the store, that something is about to happen that must not happen twice.
+
+        Raises:
+            LeaseLostError: Another instance works on the turn.
+        """
+        if not self._touched:
+            turn = self.turn
+            await patient(lambda: self._store.touch_turn(turn.id, turn.fence, self.context))
+            self._touched = True
+
+    def touched_by_store(self) -> None:
+        """Note that a write of the turn has touched it."""
+        self._touched = True
+
+    def fail(self, state: TurnState, reason: str) -> None:
+        """Note that the turn ends badly; the first to say so has it."""
+        if self.state is TurnState.COMPLETED:
+            self.state, self.reason = state, reason
+
+    def stop(self, reason: str) -> None:
+        """Tell the turn to stop, which keeps what it has. Does nothing when it was told already.
+
+        Its code must learn of it as a cancellation where it waits, not where it yields: only then
+        does it finish what it has.
+        """
+        if self.stopping is not None:
+            return
+        self.stopping = reason
+        if self._producing and self.task is not None:
+            self.task.cancel()
+
+    def lose(self) -> None:
+        """Give the turn up to whoever has it now; if it has just ended, its end finds out."""
+        if not self.ending:
+            self.stop("lost")
+
+    def producing(self, now: bool) -> None:
+        """Note whether the turn's code runs, and so may be cancelled."""
+        self._producing = now
+        stopped = now and self.stopping is not None
+        if stopped and self.task is not None and not self.task.cancelling():
+            self.task.cancel()  # arrives where the code waits next
