@@ -16,6 +16,7 @@ from chatkeep.cli import main
 from chatkeep.cli.serve import listen
 from chatkeep.errors import SettingsError
 from support.ports import refusing_port
+from support.valkey import ValkeyServer
 
 SECRET = "sk-very-secret-4711"
 
@@ -177,6 +178,23 @@ def test_check_passes_when_all_answers(run: Run) -> None:
     assert "server.cors_origins = (none)" in stdout
     assert "models.name = (not set)" in stdout
     assert stdout.endswith("ok     database\nok     model tour\n")
+
+
+def test_check_asks_the_relay(run: Run, valkey: ValkeyServer) -> None:
+    """A relay that is named has to answer; a wrong URL is one line, and shows no secret."""
+    status, stdout, _ = run("check", CHATKEEP_PROVIDER="tour", REDIS_URL=valkey.url())
+    assert status == 0
+    assert "relay.url = ********" in stdout
+    assert "ok     relay" in stdout
+    with refusing_port() as port:
+        gone = f"redis://u:{SECRET}@127.0.0.1:{port}"
+        status, stdout, _ = run("check", CHATKEEP_PROVIDER="tour", REDIS_URL=gone)
+    assert status == 1
+    assert "FAILED relay: Other instances are not woken" in stdout
+    assert SECRET not in stdout
+    result = run("check", CHATKEEP_PROVIDER="tour", REDIS_URL=f"amqp://u:{SECRET}@h")
+    assert_one_line(result, "relay.url", "amqp")
+    assert SECRET not in result[1] + result[2]
 
 
 def settings(host: str, port: int) -> Settings:
