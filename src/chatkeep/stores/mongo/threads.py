@@ -5,11 +5,11 @@ from collections.abc import Callable
 from chatkit.types import Page, ThreadMetadata, UserMessageItem
 
 from chatkeep.context import RequestContext
-from chatkeep.stores.encoding import decode_thread, encode_thread
+from chatkeep.stores.encoding import attachments_of, decode_thread, encode_thread
 from chatkeep.stores.mongo.asking import found, key_of, placed
 from chatkeep.stores.mongo.commands import Commands
 from chatkeep.stores.mongo.statements import Behind, Document
-from chatkeep.stores.mongo.writing import Writing, attachment_ids, new_item, new_thread
+from chatkeep.stores.mongo.writing import Writing, new_item, new_thread
 from chatkeep.stores.paging import build_page, check_page
 
 
@@ -83,7 +83,7 @@ class Threads(Writing):
         self, thread: ThreadMetadata, message: UserMessageItem, context: RequestContext
     ) -> None:
         """Store a new thread and its first message: both, or neither."""
-        key, first, files = key_of(context), new_item(message), attachment_ids(message)
+        key, first, files = key_of(context), new_item(message), attachments_of([message])
 
         async def work(commands: Commands, repeated: bool) -> None:
             place = await self._take_places(commands, key, 2)

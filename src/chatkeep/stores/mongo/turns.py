@@ -7,11 +7,11 @@ from typing import NoReturn
 from chatkeep.context import Principal, RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
-from chatkeep.stores.encoding import moment_of
+from chatkeep.stores.encoding import attachments_of, milliseconds, moment_of
 from chatkeep.stores.mongo.asking import found, key_of
 from chatkeep.stores.mongo.commands import Commands
 from chatkeep.stores.mongo.statements import Document, Key, NewItem
-from chatkeep.stores.mongo.writing import Writing, attachment_ids, new_item, new_thread
+from chatkeep.stores.mongo.writing import Writing, new_item, new_thread
 
 _SCHEME = "turn"
 
@@ -28,7 +28,7 @@ class Turns(Writing):
             if repeated and (row := await commands.one(say.load_turn(key, order.id))):
                 return row
             # The owner's document first: whoever has the same key gives way, then finds it.
-            place = await self._take_places(commands, key, 2)
+            place = await self._take_places(commands, key, 2 + len(order.items))
             if order.key and (row := await commands.one(say.turn_of_key(key, order.key))):
                 if row["digest"] != order.digest:
                     raise KeyReusedError
@@ -57,6 +57,16 @@ class Turns(Writing):
                 return turn_of(rows[0])
         await self._one(say.has_thread(key, thread_id))
         return None
+
+    async def load_thread_turns(
+        self, thread_id: str, after: datetime, limit: int, context: RequestContext
+    ) -> Sequence[Turn]:
+        """Return the turns of a thread that were asked for after a moment, oldest first."""
+        key, say = key_of(context), self._statements
+        rows = await self._db.find(say.thread_turns(key, thread_id, milliseconds(after), limit))
+        if not rows:
+            await self._one(say.has_thread(key, thread_id))
+        return [turn_of(row) for row in rows]
 
     async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
         """Note that something happened that must not happen twice."""
@@ -119,10 +129,13 @@ class Turns(Writing):
     ) -> bool:
         """Make the thread ready for a turn, and say whether it must wait for another one."""
         say = self._statements
-        files = attachment_ids(order.message) if order.message else []
+        files = attachments_of([*order.items, order.message])
         if order.new_thread is not None and message is not None:
-            thread = new_thread(order.new_thread, place, docs=2, last_seq=1)
-            await self._create_thread(commands, key, thread, message, files, repeated=False)
+            earlier, count = [new_item(item) for item in order.items], len(order.items) + 1
+            thread = new_thread(order.new_thread, place, docs=count + 1, last_seq=count)
+            await self._create_thread(
+                commands, key, thread, message, files, earlier=earlier, repeated=False
+            )
             return False
         found(await commands.take(say.lock_thread(key, order.thread_id)))
         running = await commands.one(say.open_turn(key, order.thread_id))

@@ -69,6 +69,11 @@ class Turns:
         whose = mine(key, thread_id=thread_id)
         return Find(TURNS, whose, TURN, limit=1, sort=(("created_at", -1),))
 
+    def thread_turns(self, key: Key, thread_id: str, after: int, limit: int) -> Find:
+        """The turns of a thread that were begun after a moment."""
+        whose = mine(key, thread_id=thread_id, created_at={"$gt": after})
+        return Find(TURNS, whose, TURN, limit=limit, sort=(("created_at", 1),))
+
     def turns_of_thread(self, key: Key, thread_id: str) -> Find:
         """The ids of all turns of a thread."""
         return Find(TURNS, mine(key, thread_id=thread_id), ("id",))
