@@ -22,6 +22,7 @@ from chatkeep.testing.provider import ScriptedProvider
 from support.instant import instant
 from support.live import Connect, LiveServer, StartServer
 from support.postgres import PostgresServer, postgres_binaries
+from support.valkey import ValkeyServer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -142,3 +143,14 @@ def empty_postgres(postgres: PostgresServer) -> str:
     name = f"empty_{next(_numbers)}"
     postgres.run(f"CREATE DATABASE {name}")
     return name
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """A Valkey server for the session. Channels are shared: take a prefix of your own."""
+    server = ValkeyServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -25,6 +25,7 @@ from chatkeep.testing.store_samples import (
     image,
     message,
     question,
+    sign,
     thread,
     turn_order,
 )
@@ -119,7 +120,7 @@ async def test_work_whose_commit_is_forgotten_is_not_done_twice(
     for n in range(2):  # one of the two loses its answer
         turn_id = f"trn_{n}"
         turn = await mongo_store.begin_turn(turn_order(turn_id, message=question(turn_id)), ANN)
-        await mongo_store.append_turn_events(turn_id, 1, [EventRow(1, 1, "a")], ANN)
+        await mongo_store.keep_turns([sign(turn_id, rows=[EventRow(1, 1, "a")])])
         end = TurnEnd(TurnState.COMPLETED, items=[message(f"end_{n}")])
         ended = await mongo_store.end_turn(turn_id, 1, end, ANN)
         assert (turn.id, ended.state) == (turn_id, "completed")

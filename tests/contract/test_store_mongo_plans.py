@@ -30,7 +30,7 @@ def plan_of(mongo: MongoServer, database: str, statement: Any) -> list[dict[str,
     return list(stages(winner.get("queryPlan", winner)))
 
 
-FEW = {"title", "hidden", "type", "fence", "body", "last"}
+FEW = {"title", "hidden", "type", "fence", "body", "last", "call_id"}
 """Conditions without an index: the others leave few documents, or a page stops soon."""
 
 

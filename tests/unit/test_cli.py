@@ -16,6 +16,7 @@ from chatkeep.cli import main
 from chatkeep.cli.serve import listen
 from chatkeep.errors import SettingsError
 from support.ports import refusing_port
+from support.valkey import ValkeyServer
 
 SECRET = "sk-very-secret-4711"
 
@@ -145,6 +146,7 @@ def test_a_settings_file_that_cannot_be_read_is_one_line(
         ({"CHATKEEP_PROVIDER": "openai"}, ["needs a key; set OPENAI_API_KEY"]),
         ({"OPENROUTER_API_KEY": SECRET, "GEMINI_API_KEY": SECRET}, ["CHATKEEP_PROVIDER"]),
         ({"DATABASE_URL": "mysql://h/d", "CHATKEEP_PROVIDER": "tour"}, ["mysql"]),
+        ({"REDIS_URL": f"amqp://u:{SECRET}@h", "CHATKEEP_PROVIDER": "tour"}, ["relay.url", "amqp"]),
         ({"OLLAMA_HOST": "box:abc"}, ["OLLAMA_HOST"]),
         ({"OPENAI_BASE_URL": "http://[::1"}, ["models.openai_base_url"]),
     ],
@@ -177,6 +179,20 @@ def test_check_passes_when_all_answers(run: Run) -> None:
     assert "server.cors_origins = (none)" in stdout
     assert "models.name = (not set)" in stdout
     assert stdout.endswith("ok     database\nok     model tour\n")
+
+
+def test_check_asks_the_relay(run: Run, valkey: ValkeyServer) -> None:
+    """A relay that is named has to answer; what is said of it shows no secret."""
+    status, stdout, _ = run("check", CHATKEEP_PROVIDER="tour", REDIS_URL=valkey.url())
+    assert status == 0
+    assert "relay.url = ********" in stdout
+    assert "ok     relay" in stdout
+    with refusing_port() as port:
+        gone = f"redis://u:{SECRET}@127.0.0.1:{port}"
+        status, stdout, _ = run("check", CHATKEEP_PROVIDER="tour", REDIS_URL=gone)
+    assert status == 1
+    assert "FAILED relay: Other instances are not woken" in stdout
+    assert SECRET not in stdout
 
 
 def settings(host: str, port: int) -> Settings:

@@ -21,6 +21,7 @@ def test_the_public_names_of_testing() -> None:
     """What outside backends prove themselves with."""
     assert sorted(chatkeep.testing.__all__) == [
         "FileStorageContract",
+        "RelayContract",
         "ScriptedProvider",
         "StoreContract",
     ]

@@ -140,13 +140,7 @@ class Attachments(AttachmentStore[RequestContext]):
         Raises:
             ChatkeepError: As `create_attachment` and `receive`; nothing is kept then.
         """
-        attachment = await self._create(input, context)
-        try:
-            complete = await self._keep(attachment, content, context)
-        except ChatkeepError:
-            await self._store.delete_attachment(attachment.id, context)
-            raise
-        return self.present(complete, context)
+        return self.present(await self._add(input, content, context), context)
 
     def check(self, input: AttachmentCreateParams, content: bytes) -> None:
         """Return when a file may be stored, as far as can be told without looking.
@@ -187,6 +181,18 @@ class Attachments(AttachmentStore[RequestContext]):
         except ChatkeepError:
             await self._store.delete_attachment(attachment_id, context)
             raise
+
+    async def duplicate(self, attachment: Attachment, context: RequestContext) -> Attachment:
+        """Return a copy of a complete file, with an id of its own and part of no thread yet.
+
+        Raises:
+            NotFoundError: Its bytes are not there any more.
+            ChatkeepError: As `add`.
+        """
+        record = await self._store.load_attachment(attachment.id, context)
+        size = int(_metadata(record).get("size") or 0)
+        declared = AttachmentCreateParams(name=record.name, size=size, mime_type=record.mime_type)
+        return await self._add(declared, self.stream(record, context), context)
 
     async def receive(self, attachment_id: str, token: str, content: AsyncIterator[bytes]) -> None:
         """Store the bytes that a link was made for; once.
@@ -328,6 +334,17 @@ class Attachments(AttachmentStore[RequestContext]):
         attachment.thread_id = thread_id
         await self._store.save_attachment(attachment, context)
         return attachment
+
+    async def _add(
+        self, input: AttachmentCreateParams, content: AsyncIterator[bytes], context: RequestContext
+    ) -> Attachment:
+        """Store a file, or nothing of it."""
+        attachment = await self._create(input, context)
+        try:
+            return await self._keep(attachment, content, context)
+        except ChatkeepError:
+            await self._store.delete_attachment(attachment.id, context)
+            raise
 
     def _declared(self, input: AttachmentCreateParams) -> tuple[str, str]:
         """Return name and type of a file that may be uploaded."""

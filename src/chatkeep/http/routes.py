@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from chatkit.types import StreamingReq, ThreadsDeleteReq, is_streaming_req
+from chatkit.types import ThreadsDeleteReq
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -21,12 +21,12 @@ from chatkeep.http.stream import NDJSON, EventsResponse, Framing
 from chatkeep.ports import Authenticator, Credentials, Identity, Store, Turn
 from chatkeep.protocol.answers import Answers
 from chatkeep.protocol.hosting import Host
-from chatkeep.protocol.orders import digest_of
+from chatkeep.protocol.orders import Terms, digest_of
+from chatkeep.protocol.own_requests import AnyStreamingReq, is_streaming
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.wire import parse_request
 from chatkeep.turns.engine import TurnEngine
 from chatkeep.turns.reading import TurnReader
-from chatkeep.turns.scope import Scope, entered
 
 _BODY_SECONDS = 30.0
 _MAX_KEY = 255
@@ -103,9 +103,9 @@ class ChatKitEndpoint:
             base_url=base_url(request, self.public_url),
         )
         headers = {"Set-Cookie": identity.set_cookie} if identity.set_cookie else {}
-        if is_streaming_req(parsed):
+        if is_streaming(parsed):
             turn = await self._turn(request, parsed, body, context)
-            return self._stream(request, turn, context, headers)
+            return await self._stream(request, turn, context, headers)
         await self.preflight.check(parsed, context)
         if isinstance(parsed, ThreadsDeleteReq):
             # Else its answer would go on, paid for and with nowhere to go.
@@ -115,7 +115,7 @@ class ChatKitEndpoint:
         return Response(answer, headers=headers, media_type="application/json")
 
     async def _turn(
-        self, request: Request, parsed: StreamingReq, body: bytes, context: RequestContext
+        self, request: Request, parsed: AnyStreamingReq, body: bytes, context: RequestContext
     ) -> Turn:
         """Begin a turn, or return the one that the request's idempotency key began."""
         key = _key_of(request)
@@ -126,29 +126,23 @@ class ChatKitEndpoint:
         if self.engine.draining.is_set():
             raise ShuttingDownError
         await self.preflight.check(parsed, context)
-        with entered(Scope(context)):
-            ordered = await self.host.order(
-                parsed,
-                body,
-                context,
-                holder=self.engine.holder,
-                lease=self.engine.lease,
-                key=key,
-                queue=self.queues,
-            )
+        terms = Terms(self.engine.holder, self.engine.lease, key, self.queues)
+        ordered = await self.host.order(parsed, body, context, terms)
         opening = [self.host.encode(event) for event in ordered.opening]
         return await self.engine.begin(ordered.order, opening, context, ordered.given)
 
-    def _stream(
+    async def _stream(
         self, request: Request, turn: Turn, context: RequestContext, headers: dict[str, str]
     ) -> Response:
         framing = _framing(request)
         reader = TurnReader(self.engine, self.store, turn.id, 0, context)
         # Whoever reads numbers can come back, and stops a turn by saying so.
+        first = await reader.next(0) if turn.ended_at is not None else None
         leaves = self.leaving_cancels and framing is not Framing.NUMBERED
         return EventsResponse(
             reader,
             framing,
+            first=first,
             present=lambda json: self.host.present(json, context),
             headers={**headers, "X-Chatkeep-Turn": turn.id},
             seen=lambda: self.answers.mark_read(turn.thread_id, context),

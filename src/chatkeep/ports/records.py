@@ -166,6 +166,8 @@ class TurnOrder:
         new_thread: The thread, when the request creates it.
         message: The user's message. Its attachments must exist and are bound to the thread. One
             that is there already is replaced, in its place.
+        items: What a new thread has in front of its message: copies of another one's items. Their
+            attachments are bound to it as the message's are.
         removed: Items of the thread that go as the turn begins.
         events: The first rows of its log.
         queue: Wait for the running turn of the thread instead of failing.
@@ -180,6 +182,7 @@ class TurnOrder:
     key: str | None = None
     new_thread: ThreadMetadata | None = None
     message: UserMessageItem | None = None
+    items: Sequence[ThreadItem] = ()
     removed: Sequence[str] = ()
     events: "Sequence[EventRow]" = ()
     queue: bool = False

@@ -21,7 +21,6 @@ from chatkit.types import (
     ErrorEvent,
     HiddenContextItem,
     SDKHiddenContextItem,
-    StreamingReq,
     Thread,
     ThreadItem,
     ThreadItemAddedEvent,
@@ -30,8 +29,6 @@ from chatkit.types import (
     ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
     ThreadMetadata,
-    ThreadsAddUserMessageReq,
-    ThreadsCreateReq,
     ThreadsRetryAfterItemReq,
     ThreadStreamEvent,
     UserMessageItem,
@@ -42,10 +39,13 @@ from chatkeep.context import RequestContext
 from chatkeep.errors import ChatkeepError, LeaseLostError, SettingsError
 from chatkeep.files.attachments import Attachments
 from chatkeep.ports import Store, Turn, TurnState
-from chatkeep.protocol.orders import Given, Ordered, context_of, order_of, request_of
+from chatkeep.protocol.orders import Given, Ordered, Terms, context_of, order_of, request_of
+from chatkeep.protocol.own_requests import AnyStreamingReq, BranchThreadReq, EditMessageReq
+from chatkeep.protocol.planning import Planner
 from chatkeep.protocol.wire import error_event
 from chatkeep.telemetry.logging import describe
 from chatkeep.turns.running import RunningTurn
+from chatkeep.turns.scope import Scope, entered
 from chatkeep.turns.store import scoped
 
 type Contexts = Callable[[RequestContext], Any]
@@ -116,6 +116,7 @@ class Host:
         self._store = store
         self.own = own
         self._contexts = contexts
+        self._planner = Planner(server, attachments)
 
     @property
     def keeps_files(self) -> bool:
@@ -139,10 +140,12 @@ class Host:
         return context_of(turn)
 
     async def order(
-        self, request: StreamingReq, body: bytes, context: RequestContext, **how: Any
+        self, request: AnyStreamingReq, body: bytes, context: RequestContext, terms: Terms
     ) -> Ordered:
-        """Return the order for a request that passed the pre-flight; see `order_of`."""
-        return await order_of(request, body, self.server, context, self.theirs(context), **how)
+        """Return the order for a request that passed the pre-flight; see `Planner.plan`."""
+        with entered(Scope(context)):
+            plan = await self._planner.plan(request, context, self.theirs(context))
+        return order_of(request, body, plan, terms, context)
 
     def encode(self, event: BaseModel) -> bytes:
         """Return an event as readers get it."""
@@ -246,7 +249,9 @@ class Host:
             thread = message = None
         if isinstance(request, ThreadsRetryAfterItemReq):
             message_id = request.params.item_id
-            running.draft.replaced = await self._ids_behind(turn.thread_id, message_id, theirs)
+            running.draft.replaced = await self._planner.ids_behind(
+                turn.thread_id, message_id, theirs
+            )
         if message_id is None:
             return Given(request)
         if thread is None:
@@ -259,19 +264,10 @@ class Host:
             message = item
         return Given(request, thread, message)
 
-    def _go_on(self, request: StreamingReq, theirs: Any) -> AsyncIterator[ThreadStreamEvent]:
+    def _go_on(self, request: AnyStreamingReq, theirs: Any) -> AsyncIterator[ThreadStreamEvent]:
         """Answer what is not a message: a tool's result, answers to questions, an action."""
-        assert not isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq)  # noqa: S101
+        assert not isinstance(request, EditMessageReq | BranchThreadReq)  # noqa: S101 - have one
         return self.server._process_streaming_impl(request, theirs)  # noqa: SLF001 - pinned
-
-    async def _ids_behind(self, thread_id: str, item_id: str, theirs: Any) -> list[str]:
-        ids: list[str] = []
-        after, more = item_id, True
-        while more:
-            page = await self.server.store.load_thread_items(thread_id, after, 100, "asc", theirs)
-            ids += [item.id for item in page.data]
-            after, more = page.after or "", page.has_more
-        return ids
 
     def _unfinished(self, events: Sequence[dict[str, Any]]) -> tuple[list[ThreadItem], bool]:
         """Return the items that were shown in part, and whether an answer was the last of all."""

@@ -2,30 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from chatkit.server import ChatKitServer
-from chatkit.types import (
-    ActiveStatus,
-    StreamingReq,
-    ThreadCreatedEvent,
-    ThreadItemDoneEvent,
-    ThreadMetadata,
-    ThreadsAddUserMessageReq,
-    ThreadsCreateReq,
-    ThreadStreamEvent,
-    UserMessageInput,
-    UserMessageItem,
-)
+from chatkit.types import ThreadMetadata, ThreadStreamEvent, UserMessageItem
 from pydantic import BaseModel
 
 from chatkeep.context import Principal, RequestContext
 from chatkeep.errors import InvalidRequestError
 from chatkeep.ids import new_id
 from chatkeep.ports import Turn, TurnOrder
-from chatkeep.protocol.wire import parse_request, thread_id_of
+from chatkeep.protocol.own_requests import AnyStreamingReq
+from chatkeep.protocol.planning import Plan
+from chatkeep.protocol.wire import parse_request
 
 
 class StoredRequest(BaseModel):
@@ -56,7 +45,7 @@ class Given:
         message: Its message, if it has one.
     """
 
-    request: StreamingReq
+    request: AnyStreamingReq
     thread: ThreadMetadata | None = None
     message: UserMessageItem | None = None
 
@@ -70,38 +59,26 @@ class Ordered:
     given: Given
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the one who takes an order says of it: see `TurnOrder`."""
+
+    holder: str
+    lease: float
+    key: str | None = None
+    queue: bool = False
+
+
 def digest_of(body: bytes) -> str:
     """Return what tells whether two requests with one idempotency key are the same."""
     return sha256(body).hexdigest()
 
 
-async def order_of(
-    request: StreamingReq,
-    body: bytes,
-    server: ChatKitServer[Any],
-    context: RequestContext,
-    theirs: Any,
-    *,
-    holder: str,
-    lease: float,
-    key: str | None,
-    queue: bool,
+def order_of(
+    request: AnyStreamingReq, body: bytes, plan: Plan, terms: Terms, context: RequestContext
 ) -> Ordered:
-    """Return the order for a request that passed the pre-flight.
-
-    Raises:
-        NotFoundError: An attachment has been deleted since.
-    """
-    thread_id = thread_id_of(request) or server.store.generate_thread_id(theirs)
-    thread = message = None
-    opening: list[ThreadStreamEvent] = []
-    if isinstance(request, ThreadsCreateReq):
-        now = datetime.now(UTC)
-        thread = ThreadMetadata(id=thread_id, created_at=now, status=ActiveStatus())
-        opening.append(ThreadCreatedEvent(thread=server._to_thread_response(thread)))  # noqa: SLF001 - pinned
-    if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
-        message = await message_of(request.params.input, thread_id, server, theirs)
-        opening.append(ThreadItemDoneEvent(item=message))
+    """Return the order for a planned request."""
+    message = plan.message
     stored = StoredRequest(
         body=body.decode(),
         message_id=message.id if message else None,
@@ -111,30 +88,22 @@ async def order_of(
     )
     order = TurnOrder(
         id=new_id("trn"),
-        thread_id=thread_id,
+        thread_id=plan.thread_id,
         request=stored.model_dump_json(),
         digest=digest_of(body),
-        holder=holder,
-        lease=lease,
-        key=key,
-        new_thread=thread,
+        holder=terms.holder,
+        lease=terms.lease,
+        key=terms.key,
+        new_thread=plan.thread,
         message=message,
-        queue=queue,
+        items=plan.items,
+        removed=plan.removed,
+        queue=terms.queue,
     )
-    return Ordered(order, opening, Given(request, thread, message))
+    return Ordered(order, plan.opening, Given(request, plan.thread, message))
 
 
-async def message_of(
-    input: UserMessageInput, thread_id: str, server: ChatKitServer[Any], theirs: Any
-) -> UserMessageItem:
-    """Return a new message of the user, with the records of its attachments."""
-    thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
-    item = await server._build_user_message_item(input, thread, theirs)  # noqa: SLF001 - pinned
-    # The SDK's has the server's local time, without saying so.
-    return item.model_copy(update={"created_at": datetime.now(UTC)})
-
-
-def request_of(turn: Turn) -> tuple[StreamingReq, str | None]:
+def request_of(turn: Turn) -> tuple[AnyStreamingReq, str | None]:
     """Return the request of a stored turn, and the id of its message.
 
     Raises:
@@ -146,7 +115,11 @@ def request_of(turn: Turn) -> tuple[StreamingReq, str | None]:
 
 
 def context_of(turn: Turn) -> RequestContext:
-    """Return the context of the request that a stored turn began with."""
+    """Return the context of the request that a stored turn began with.
+
+    Raises:
+        InvalidRequestError: A later version of Chatkeep has stored it.
+    """
     stored = _stored(turn)
     principal = Principal(turn.principal.tenant, turn.principal.user, stored.scheme)
     return RequestContext(

@@ -8,7 +8,6 @@ stream ends with an error event.
 from collections.abc import Collection
 
 from chatkit.types import (
-    ChatKitReq,
     ClientToolCallItem,
     ItemsListReq,
     StructuredInputItem,
@@ -24,7 +23,6 @@ from chatkit.types import (
     ThreadsUpdateReq,
     UserMessageInput,
     UserMessageItem,
-    is_streaming_req,
 )
 
 from chatkeep.agent.title import MAX_TITLE
@@ -33,6 +31,12 @@ from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
 from chatkeep.files.attachments import Attachments
 from chatkeep.models.catalog import Catalog
 from chatkeep.ports import Store
+from chatkeep.protocol.own_requests import (
+    AnyReq,
+    BranchThreadReq,
+    EditMessageReq,
+    is_streaming,
+)
 from chatkeep.protocol.wire import thread_id_of
 
 MAX_PAGE = 100
@@ -62,7 +66,7 @@ class Preflight:
         self._attachments = attachments
         self._offered = offered
 
-    async def check(self, request: ChatKitReq, context: RequestContext) -> None:
+    async def check(self, request: AnyReq, context: RequestContext) -> None:
         """Return when the request can be served; clamp the size of a page.
 
         Raises:
@@ -75,21 +79,30 @@ class Preflight:
             raise UnsupportedError("This server does not transcribe speech.")
         if isinstance(request, ThreadsListReq | ItemsListReq):
             _clamp(request)
-        if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
-            await self._check_message(request.params.input, thread_id_of(request), context)
+        await self._check_input(request, context)
         if isinstance(request, ThreadsUpdateReq):
             check_title(request.params.title, "params.title")
         thread_id = thread_id_of(request)
         if thread_id is None or request.type == "threads.delete":
             return
         thread = await self._store.load_thread(thread_id, context)
-        if is_streaming_req(request):
+        if is_streaming(request):
             if thread.status.type != "active":
                 reason = thread.status.reason or f"This conversation is {thread.status.type}."
                 raise ConflictError(reason)
             await self._check_stream(request, thread_id, context)
         elif isinstance(request, ThreadsSyncCustomActionReq):
             self._check_action("sync_action", request.params.action.type)
+
+    async def _check_input(self, request: AnyReq, context: RequestContext) -> None:
+        match request:
+            case ThreadsCreateReq() | ThreadsAddUserMessageReq() | EditMessageReq():
+                thread_id = thread_id_of(request)
+                await self._check_message(request.params.input, thread_id, context)
+            case BranchThreadReq() if request.params.input is not None:
+                await self._check_message(request.params.input, None, context)
+            case _:
+                return
 
     async def _check_message(
         self, message: UserMessageInput, thread_id: str | None, context: RequestContext
@@ -105,14 +118,12 @@ class Preflight:
                 f"params.input.inference_options.model: not offered here; choose from {offered}"
             )
 
-    async def _check_stream(
-        self, request: ChatKitReq, thread_id: str, context: RequestContext
-    ) -> None:
+    async def _check_stream(self, request: AnyReq, thread_id: str, context: RequestContext) -> None:
         match request:
-            case ThreadsRetryAfterItemReq():
+            case ThreadsRetryAfterItemReq() | EditMessageReq() | BranchThreadReq():
                 item = await self._store.load_item(thread_id, request.params.item_id, context)
                 if not isinstance(item, UserMessageItem):
-                    raise InvalidRequestError("params.item_id: only a user message can be retried")
+                    raise InvalidRequestError("params.item_id: must be a message of the user")
             case ThreadsAddStructuredInputReq():
                 item = await self._store.load_item(thread_id, request.params.item_id, context)
                 if not isinstance(item, StructuredInputItem) or item.status != "pending":

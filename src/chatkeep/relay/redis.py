@@ -4,6 +4,7 @@ The channel keeps nothing: who is not there misses what is said. Publishing cost
 as much as a read. Any node of a cluster passes messages on to the others.
 """
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from chatkeep.relay.redis_url import RedisUrl
 
 _ANSWER = 5.0
 """Seconds that connecting, and any answer, may take."""
+_CLOSE = 1.0
 
 _FAILURES = (OSError, RedisError)
 
@@ -66,7 +68,8 @@ class RedisLink(Link):
         """Close both connections."""
         for each in (self._subscription, self._client):
             with suppress(*_FAILURES):
-                await each.aclose()
+                async with asyncio.timeout(_CLOSE):
+                    await each.aclose()
 
 
 def connector(url: RedisUrl) -> Connect:

@@ -9,6 +9,7 @@ left out of it: a thread's title, an attachment's thread.
 
 import logging
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -89,6 +90,12 @@ def _decode_widget(body: str) -> WidgetItem:
     fields: dict[str, Any] = from_json(body)
     fields["widget"] = DynamicWidgetRoot.model_validate(fields.get("widget"))
     return WidgetItem.model_validate(fields)
+
+
+def attachments_of(items: Sequence[ThreadItem | None]) -> list[str]:
+    """Return the ids of the attachments that items name."""
+    messages = [item for item in items if isinstance(item, UserMessageItem)]
+    return [file.id for message in messages for file in message.attachments]
 
 
 def message_text(item: ThreadItem) -> str | None:

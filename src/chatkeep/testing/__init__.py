@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chatkeep.testing.file_contract import FileStorageContract
     from chatkeep.testing.provider import ScriptedProvider
+    from chatkeep.testing.relay_contract import RelayContract
     from chatkeep.testing.store_contract import StoreContract
 
-__all__ = ["FileStorageContract", "ScriptedProvider", "StoreContract"]
+__all__ = ["FileStorageContract", "RelayContract", "ScriptedProvider", "StoreContract"]
+
+_SINGLE = {"FileStorageContract": "file_contract", "RelayContract": "relay_contract"}
 
 _SUITES = (
     "store_contract",
@@ -38,11 +41,11 @@ def __getattr__(name: str) -> object:
         suites = [f"{__name__}.{suite}" for suite in _SUITES]
         pytest.register_assert_rewrite(*[suite for suite in suites if suite not in sys.modules])
         return import_module(f"{__name__}.store_contract").StoreContract
-    if name == "FileStorageContract":
+    if name in _SINGLE:
         import pytest  # noqa: PLC0415
 
-        module = f"{__name__}.file_contract"
+        module = f"{__name__}.{_SINGLE[name]}"
         if module not in sys.modules:
             pytest.register_assert_rewrite(module)
-        return import_module(module).FileStorageContract
+        return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

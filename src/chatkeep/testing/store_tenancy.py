@@ -111,6 +111,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "load_turn": lambda s, at, c: s.load_turn(at.turn, c),
     "load_thread_turn": lambda s, at, c: s.load_thread_turn(at.thread, c),
+    "load_thread_turns": lambda s, at, c: s.load_thread_turns(at.thread, MOMENT, 9, c),
     "find_turn": lambda s, _, c: s.find_turn("key_1", c),
     "touch_turn": lambda s, at, c: s.touch_turn(at.turn, 1, c),
     "release_turn": lambda s, at, c: s.release_turn(at.turn, 1, c),
@@ -178,6 +179,7 @@ async def everything(store: Store, context: RequestContext) -> list[object]:
                 store.load_feedback(row.id, context),
                 store.load_shares(row.id, context),
                 store.load_thread_turn(row.id, context),
+                store.load_thread_turns(row.id, MOMENT, 9, context),
             )
         ],
         *[

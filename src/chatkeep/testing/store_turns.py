@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from chatkit.types import ThreadItem
 
 from chatkeep.errors import (
     ConflictError,
@@ -123,6 +124,35 @@ class TurnsContract:
         await store.end_turn("trn_1", 1, DONE, ANN)
         await store.begin_turn(turn_order("trn_2"), ANN)
         assert await item_ids(store) == ["msg_0", "msg_trn_1"]
+
+    async def test_a_thread_lists_its_turns(self, store: Store) -> None:
+        """Oldest first, from behind a moment, a page at a time; nothing of other threads."""
+        orders = [new_thread(), asked("trn_2", queue=True), asked("trn_3", queue=True)]
+        turns = [await store.begin_turn(order, ANN) for order in orders]
+        before = turns[0].created_at - timedelta(milliseconds=1)
+        listed = await store.load_thread_turns("thr_1", before, 2, ANN)
+        assert [turn.id for turn in listed] == ["trn_1", "trn_2"]
+        listed = await store.load_thread_turns("thr_1", turns[1].created_at, 9, ANN)
+        assert listed == turns[2:]
+        assert await store.load_thread_turns("thr_1", turns[2].created_at, 9, ANN) == []
+        with pytest.raises(NotFoundError):
+            await store.load_thread_turns("thr_1", before, 9, BOB)
+
+    async def test_a_branch_begins_with_items_and_their_files(self, store: Store) -> None:
+        """What is copied comes first, in order, and is read, searched and listed as the rest."""
+        await store.save_attachment(file(), ANN)
+        items: list[ThreadItem] = [question("msg_a", file()), message("msg_b", "unlikely word")]
+        order = replace(new_thread(), items=items)
+        await store.begin_turn(order, ANN)
+        assert await item_ids(store) == ["msg_a", "msg_b", "msg_1"]
+        assert (await store.load_attachment("atc_1", ANN)).thread_id == "thr_1"
+        assert [hit.item_id for hit in (await store.search("unlikely", 9, None, ANN)).data] == [
+            "msg_b"
+        ]
+        (summary,) = (await store.load_summaries(9, None, "desc", ANN)).data
+        assert not summary.unread
+        await store.add_thread_item("thr_1", message("msg_2"), ANN)
+        assert await item_ids(store) == ["msg_a", "msg_b", "msg_1", "msg_2"]
 
     async def test_a_turn_begins_with_its_log_and_without_what_it_replaces(
         self, store: Store

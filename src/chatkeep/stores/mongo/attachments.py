@@ -15,9 +15,10 @@ class Attachments(Writing):
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
         """Store an attachment's record, new or changed."""
-        record = encode_attachment(attachment)
-        put = self._statements.put_attachment(key_of(context), attachment.id, record, now())
-        await self._db.command(lambda commands: commands.update(put))
+        key, record = key_of(context), encode_attachment(attachment)
+        put = self._statements.put_attachment(key, attachment.id, record, now())
+        queue = (*key, attachment.id)
+        await self._command(context, queue, lambda commands: commands.update(put))
 
     async def bind_attachment(
         self, attachment_id: str, thread_id: str, context: RequestContext
@@ -25,7 +26,8 @@ class Attachments(Writing):
         """Make an attachment part of a thread."""
         key, say = key_of(context), self._statements
         bind = say.bind_attachment(key, attachment_id, thread_id)
-        if not await self._db.command(lambda commands: commands.update(bind)):
+        queue = (*key, attachment_id)
+        if not await self._command(context, queue, lambda commands: commands.update(bind)):
             await self._one(say.load_attachment(key, attachment_id))
             raise ConflictError("A file of this message is part of another conversation.")
 
@@ -43,7 +45,7 @@ class Attachments(Writing):
             row = found(await commands.one(say.load_attachment(key, old.id)))
             return bool(repeated and row["body"] == after)
 
-        return await self._db.write_once((*key, old.id), work)
+        return await self._write_once(context, (*key, old.id), work)
 
     async def load_attachment(self, attachment_id: str, context: RequestContext) -> Attachment:
         """Load an attachment's record."""
@@ -61,4 +63,4 @@ class Attachments(Writing):
             await self._refuse_if_held(commands, key)
             await commands.delete(delete)
 
-        await self._db.write((*key, attachment_id), work)
+        await self._write(context, (*key, attachment_id), work)

@@ -10,6 +10,7 @@ from chatkeep.errors import NotFoundError
 from chatkeep.ports.records import SearchHit, ThreadSummary
 from chatkeep.stores.encoding import decode_item_text, decode_thread, moment_of, preview_of
 from chatkeep.stores.mongo.asking import Asking, Placed, found, key_of, placed
+from chatkeep.stores.mongo.database import Queue
 from chatkeep.stores.mongo.statements import Behind, Document, Key, Update
 from chatkeep.stores.paging import build_page, check_page, read_cursor, start_of
 from chatkeep.stores.words import excerpt, query_words
@@ -39,11 +40,14 @@ class Finding(Asking):
 
     async def archive_thread(self, thread_id: str, archived: bool, context: RequestContext) -> None:
         """Put a thread away, or take it back."""
-        await self._change(self._statements.archive_thread(key_of(context), thread_id, archived))
+        key = key_of(context)
+        change = self._statements.archive_thread(key, thread_id, archived)
+        await self._change(change, (*key, thread_id), context)
 
     async def mark_read(self, thread_id: str, context: RequestContext) -> None:
         """Note that the user has read all there is."""
-        await self._change(self._statements.mark_read(key_of(context), thread_id))
+        key = key_of(context)
+        await self._change(self._statements.mark_read(key, thread_id), (*key, thread_id), context)
 
     async def search(
         self, text: str, limit: int, after: str | None, context: RequestContext
@@ -73,8 +77,8 @@ class Finding(Asking):
         these = self._statements.titles(key, sorted(set(thread_ids)))
         return {row["id"]: row["title"] for row in await self._db.find(these)}
 
-    async def _change(self, update: Update) -> None:
-        if not await self._db.command(lambda commands: commands.update(update)):
+    async def _change(self, update: Update, queue: Queue, context: RequestContext) -> None:
+        if not await self._command(context, queue, lambda commands: commands.update(update)):
             raise NotFoundError
 
 

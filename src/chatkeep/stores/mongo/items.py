@@ -53,7 +53,8 @@ class Items(Writing):
         new = new_item(item)
         # Unlike an added item, a saved one is nearly always there: one command.
         update = self._statements.update_item(key_of(context), thread_id, new)
-        if not await self._db.command(lambda commands: commands.update(update)):
+        queue = (*key_of(context), thread_id)
+        if not await self._command(context, queue, lambda commands: commands.update(update)):
             await self._put(thread_id, new, context)
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
@@ -81,7 +82,7 @@ class Items(Writing):
             if item_ids:
                 await commands.delete(delete)
 
-        await self._db.write((*key, thread_id), work)
+        await self._write(context, (*key, thread_id), work)
 
     async def add_feedback(
         self,
@@ -101,7 +102,7 @@ class Items(Writing):
             if await commands.update(judge) < len(ids):
                 raise NotFoundError
 
-        await self._db.write((*key, thread_id), work)
+        await self._write(context, (*key, thread_id), work)
 
     async def load_feedback(
         self, thread_id: str, context: RequestContext
@@ -121,14 +122,14 @@ class Items(Writing):
                 place = await self._take_places(commands, key, 1)
                 await self._ask(commands, key, thread_id, item, place)
 
-            await self._db.write(key, ask)
+            await self._write(context, key, ask)
             return
 
         async def put(commands: Commands) -> None:
             doc = await self._reserve(commands, key, 1)
             await self._put_item(commands, key, thread_id, item, doc)
 
-        await self._db.write((*key, thread_id), put)
+        await self._write(context, (*key, thread_id), put)
 
 
 def _decode(row: Document) -> ThreadItem | None:

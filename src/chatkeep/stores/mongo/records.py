@@ -17,6 +17,7 @@ from chatkeep.stores.mongo.schema import (
     OWNERS,
     SHARES,
     THREADS,
+    TOOL_CALLS,
     TURN_EVENTS,
     TURNS,
 )
@@ -31,6 +32,7 @@ from chatkeep.stores.mongo.statements.common import (
     words_of,
 )
 from chatkeep.stores.mongo.statements.sharing import SHARE
+from chatkeep.stores.mongo.statements.tool_calls import TOOL_CALL
 from chatkeep.stores.mongo.statements.turns import TURN
 
 _COUNTED = {"next_seq": "last_seq"}
@@ -69,7 +71,9 @@ class Table:
 
     def record(self, document: Document) -> Record:
         """Return a document as a record."""
-        return {name: _plain(name, document[self.names.get(name, name)]) for name in self.fields}
+        # An earlier version has left out what it did not know.
+        shown = {"event_at": None, "doing": None, **document}
+        return {name: _plain(name, shown[self.names.get(name, name)]) for name in self.fields}
 
     def write(self, record: Record, doc: int | None) -> Update:
         """Store a record, in place of the one with the same key.
@@ -142,6 +146,7 @@ TABLES = {
         (*_NAME, "turn_id", "first"),
         (*_NAME, "turn_id", "first", "last", "body"),
     ),
+    "tool_calls": Table(TOOL_CALLS, (*_NAME, "turn_id", "seq"), TOOL_CALL),
 }
 """By their names."""
 

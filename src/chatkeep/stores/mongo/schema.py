@@ -31,8 +31,10 @@ SHARES: Final = "shares"
 HOLDS: Final = "holds"
 """As in SQL; `owner` is empty for the whole tenant."""
 TURNS: Final = "turns"
-"""As in SQL, and `logged`: it has events. `writes` counts locks, and is not read."""
+"""As in SQL, but for `pruned`; `logged`: it has events. `writes` counts locks, and is not read."""
 TURN_EVENTS: Final = "turn_events"
+"""As in SQL."""
+TOOL_CALLS: Final = "tool_calls"
 """As in SQL."""
 _SCHEMA: Final = "schema"
 _THIS: Final = {"_id": "chatkeep"}
@@ -90,6 +92,7 @@ INDEXES: Final = {
         _index("thread_id", "created_at"),
     ],
     TURN_EVENTS: [_index("turn_id", "first", unique=True)],
+    TOOL_CALLS: [_index("turn_id", "seq", unique=True)],
 }
 """For what users ask."""
 
@@ -101,6 +104,7 @@ ACROSS: Final = {
         _across("state", "lease_until"),
         _across("state", "created_at", "id", "tenant", "owner"),
         _across("logged", "ended_at", only={"logged": True}),
+        _across("holder", only={"cancel_requested": True, "state": "running"}),
     ],
 }
 """For what is asked across users."""

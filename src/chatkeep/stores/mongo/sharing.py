@@ -47,7 +47,7 @@ class Sharing(Asking):
                 raise ConflictError
             return row
 
-        return _share(await self._db.write((*key, thread_id), work))
+        return _share(await self._write(context, (*key, thread_id), work))
 
     async def load_shares(self, thread_id: str, context: RequestContext) -> list[Share]:
         """Return the shares of a thread, oldest first, expired ones too."""
@@ -59,8 +59,9 @@ class Sharing(Asking):
 
     async def delete_share(self, share_id: str, context: RequestContext) -> None:
         """Revoke a share."""
-        delete = self._statements.delete_share(key_of(context), share_id)
-        await self._db.command(lambda commands: commands.delete(delete))
+        key = key_of(context)
+        delete = self._statements.delete_share(key, share_id)
+        await self._command(context, (*key, share_id), lambda commands: commands.delete(delete))
 
     async def find_share(self, digest: str) -> Share:
         """Return the share with this digest."""

@@ -6,11 +6,14 @@ from chatkeep.stores.mongo.items import Items
 from chatkeep.stores.mongo.sharing import Sharing
 from chatkeep.stores.mongo.takeovers import Takeovers
 from chatkeep.stores.mongo.threads import Threads
+from chatkeep.stores.mongo.tool_calls import ToolCalls
 from chatkeep.stores.mongo.turns import Turns
 from chatkeep.stores.mongo.upkeep import Upkeep
 
 
-class MongoStore(Threads, Items, Attachments, Finding, Sharing, Turns, Takeovers, Upkeep):
+class MongoStore(
+    Threads, Items, Attachments, Finding, Sharing, Turns, ToolCalls, Takeovers, Upkeep
+):
     """A `Store` on a `MongoDatabase`, which says how to connect and how it fails."""
 
     async def open(self) -> None:

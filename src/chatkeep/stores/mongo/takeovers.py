@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from chatkeep.ports.records import Turn, TurnState
+from chatkeep.ports.records import Turn, TurnKeeping, TurnState
 from chatkeep.stores.encoding import milliseconds
 from chatkeep.stores.mongo.asking import Asking
 from chatkeep.stores.mongo.commands import Commands
@@ -12,6 +12,8 @@ from chatkeep.stores.mongo.turns import milliseconds_of, turn_of
 
 _PAGE = 100
 
+type _Kept = tuple[Key, str, int]
+type _Take = Callable[[Commands], Awaitable[Document | None]]
 type _FindAll = Callable[[Find], Awaitable[list[Document]]]
 
 
@@ -20,22 +22,49 @@ class Takeovers(Asking):
 
     async def claim_turn(self, holder: str, lease: float) -> Turn | None:
         """Take over a turn that needs somebody, with a new fence; None if there is none."""
-        across, until = self._across, milliseconds_of(lease)
-        expired = across.take_expired(holder, until)
-        if row := await self._db.command(lambda commands: commands.take(expired)):
-            return turn_of(row)
         # Nearly always there is none: no transaction to see that.
+        if await self._db.find(self._across.expired_turns()):
+            expired = self._across.take_expired(holder, milliseconds_of(lease))
+            if turn := await self._claim("expired turns", lambda commands: commands.take(expired)):
+                return turn
         if await self._next_queued(self._db.find) is None:
             return None
 
-        async def work(commands: Commands) -> Turn | None:
+        async def take(commands: Commands) -> Document | None:
             if (turn := await self._next_queued(commands.find)) is None:
                 return None
-            take = across.take_queued(_key(turn), turn["id"], turn["fence"], holder, until)
-            row = await commands.take(take)
-            return turn_of(row) if row else None
+            until = milliseconds_of(lease)
+            this = _key(turn), turn["id"], turn["fence"]
+            return await commands.take(self._across.take_queued(*this, holder, until))
 
-        return await self._db.write(("queued turns",), work)
+        return await self._claim("queued turns", take)
+
+    async def keep_turns(self, kept: Sequence[TurnKeeping]) -> Sequence[str]:
+        """Store signs of life of running turns; return the ids of those held."""
+        if not kept:
+            return []
+        say, ordered = self._statements, sorted(kept, key=_kept)
+        signs, rows = [], []
+        for each in ordered:
+            key, turn_id, fence = this = _kept(each)
+            lease = None if each.lease is None else milliseconds_of(each.lease)
+            signs.append(say.keep_turn(key, turn_id, fence, lease, each.rows, each.doing))
+            rows += [(this, say.put_event(key, turn_id, row)) for row in each.rows]
+        asked = self._across.held_turns([_kept(each) for each in ordered])
+
+        async def work(commands: Commands) -> set[_Kept]:
+            await commands.update_each(signs)
+            held = {(_key(turn), turn["id"], turn["fence"]) for turn in await commands.find(asked)}
+            await commands.update_each([event for this, event in rows if this in held])
+            return held
+
+        # Without rows, each turn is changed by itself, and no transaction can meet another one.
+        held = await (self._db.write(("signs of life",), work) if rows else self._db.command(work))
+        return [each.turn_id for each in kept if _kept(each) in held]
+
+    async def stopped_turns(self, holder: str) -> Sequence[str]:
+        """Return the ids of a holder's running turns that are to be stopped."""
+        return [turn["id"] for turn in await self._db.find(self._across.stopped_turns(holder))]
 
     async def load_turns(self, states: Sequence[TurnState], limit: int) -> Sequence[Turn]:
         """Return turns in these states, oldest first."""
@@ -48,6 +77,24 @@ class Takeovers(Asking):
         for turn in turns:
             await self._prune(_key(turn), turn["id"])
         return len(turns)
+
+    async def _claim(self, queue: str, take: _Take) -> Turn | None:
+        """Take a turn in a transaction; if an earlier try has taken one, that one."""
+        last_try: Turn | None = None
+
+        async def work(commands: Commands, repeated: bool) -> Turn | None:
+            nonlocal last_try
+            if repeated and last_try:
+                whose = last_try.principal
+                find = self._statements.load_turn(Key(whose.tenant, whose.user), last_try.id)
+                row = await commands.one(find)
+                if row is not None and row["fence"] == last_try.fence:
+                    return turn_of(row)
+            row = await take(commands)
+            last_try = turn_of(row) if row else None
+            return last_try
+
+        return await self._db.write_once((queue,), work)
 
     async def _prune(self, key: Key, turn_id: str) -> None:
         delete = self._statements.delete_events(key, [turn_id])
@@ -78,6 +125,10 @@ class Takeovers(Asking):
 
 def _key(turn: Document) -> Key:
     return Key(turn["tenant"], turn["owner"])
+
+
+def _kept(sign: TurnKeeping) -> _Kept:
+    return Key(sign.principal.tenant, sign.principal.user), sign.turn_id, sign.fence
 
 
 def _place(turn: Document) -> tuple[Key, str]:

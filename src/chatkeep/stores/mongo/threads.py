@@ -5,11 +5,11 @@ from collections.abc import Callable
 from chatkit.types import Page, ThreadMetadata, UserMessageItem
 
 from chatkeep.context import RequestContext
-from chatkeep.stores.encoding import decode_thread, encode_thread
+from chatkeep.stores.encoding import attachments_of, decode_thread, encode_thread
 from chatkeep.stores.mongo.asking import found, key_of, placed
 from chatkeep.stores.mongo.commands import Commands
 from chatkeep.stores.mongo.statements import Behind, Document
-from chatkeep.stores.mongo.writing import Writing, attachment_ids, new_item, new_thread
+from chatkeep.stores.mongo.writing import Writing, new_item, new_thread
 from chatkeep.stores.paging import build_page, check_page
 
 
@@ -26,7 +26,8 @@ class Threads(Writing):
         key, say = key_of(context), self._statements
         # A saved thread is nearly always there: one command.
         update = say.update_thread(key, thread.id, encode_thread(thread))
-        if await self._db.command(lambda commands: commands.update(update)):
+        queue = (*key, thread.id)
+        if await self._command(context, queue, lambda commands: commands.update(update)):
             return
 
         async def work(commands: Commands) -> None:
@@ -34,7 +35,7 @@ class Threads(Writing):
             new = new_thread(thread, place, docs=1, last_seq=0)
             await commands.update(say.put_thread(key, new))
 
-        await self._db.write(key, work)
+        await self._write(context, key, work)
 
     async def change_thread(
         self,
@@ -52,7 +53,7 @@ class Threads(Writing):
             await commands.update(say.update_thread(key, thread_id, encode_thread(thread)))
             return thread
 
-        return await self._db.write((*key, thread_id), work)
+        return await self._write(context, (*key, thread_id), work)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: RequestContext
@@ -76,13 +77,13 @@ class Threads(Writing):
             if await commands.delete(say.delete_thread(key, thread_id)):
                 await self._drop_parts(commands, key, thread_id)
 
-        await self._db.write((*key, thread_id), work)
+        await self._write(context, (*key, thread_id), work)
 
     async def create_thread(
         self, thread: ThreadMetadata, message: UserMessageItem, context: RequestContext
     ) -> None:
         """Store a new thread and its first message: both, or neither."""
-        key, first, files = key_of(context), new_item(message), attachment_ids(message)
+        key, first, files = key_of(context), new_item(message), attachments_of([message])
 
         async def work(commands: Commands, repeated: bool) -> None:
             place = await self._take_places(commands, key, 2)
@@ -90,7 +91,7 @@ class Threads(Writing):
             new = new_thread(thread, place, docs=2, last_seq=1)
             await self._create_thread(commands, key, new, first, files, repeated=repeated)
 
-        await self._db.write_once(key, work)
+        await self._write_once(context, key, work)
 
     async def title_thread(self, thread_id: str, title: str, context: RequestContext) -> bool:
         """Set the title if the thread has none yet; say whether that happened."""
@@ -103,7 +104,7 @@ class Threads(Writing):
             row = found(await commands.one(say.load_thread(key, thread_id)))
             return bool(repeated and row["title"] == title)
 
-        return await self._db.write_once((*key, thread_id), work)
+        return await self._write_once(context, (*key, thread_id), work)
 
 
 def _decode(row: Document) -> ThreadMetadata | None:

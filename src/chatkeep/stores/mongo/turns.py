@@ -7,11 +7,11 @@ from typing import NoReturn
 from chatkeep.context import Principal, RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
-from chatkeep.stores.encoding import moment_of
+from chatkeep.stores.encoding import attachments_of, milliseconds, moment_of
 from chatkeep.stores.mongo.asking import found, key_of
 from chatkeep.stores.mongo.commands import Commands
 from chatkeep.stores.mongo.statements import Document, Key, NewItem
-from chatkeep.stores.mongo.writing import Writing, attachment_ids, new_item, new_thread
+from chatkeep.stores.mongo.writing import Writing, new_item, new_thread
 
 _SCHEME = "turn"
 
@@ -28,7 +28,7 @@ class Turns(Writing):
             if repeated and (row := await commands.one(say.load_turn(key, order.id))):
                 return row
             # The owner's document first: whoever has the same key gives way, then finds it.
-            place = await self._take_places(commands, key, 2)
+            place = await self._take_places(commands, key, 2 + len(order.items))
             if order.key and (row := await commands.one(say.turn_of_key(key, order.key))):
                 if row["digest"] != order.digest:
                     raise KeyReusedError
@@ -39,6 +39,11 @@ class Turns(Writing):
             return await self._start_turn(commands, key, order, waits=waits)
 
         return turn_of(await self._db.write_once(key, work))
+
+    async def find_turn(self, key: str, context: RequestContext) -> Turn | None:
+        """Return the user's turn with an idempotency key, if there is one."""
+        rows = await self._db.find(self._statements.turn_of_key(key_of(context), key))
+        return turn_of(rows[0]) if rows else None
 
     async def load_turn(self, turn_id: str, context: RequestContext) -> Turn:
         """Load a turn."""
@@ -53,16 +58,15 @@ class Turns(Writing):
         await self._one(say.has_thread(key, thread_id))
         return None
 
-    async def renew_turn(
-        self, turn_id: str, fence: int, lease: float, context: RequestContext
-    ) -> Turn:
-        """Extend the lease, and return the turn."""
-        key = key_of(context)
-        renew = self._statements.renew_turn(key, turn_id, fence, milliseconds_of(lease))
-        row = await self._db.command(lambda commands: commands.take(renew))
-        if row is None:
-            await self._raise_lost(key, turn_id)
-        return turn_of(row)
+    async def load_thread_turns(
+        self, thread_id: str, after: datetime, limit: int, context: RequestContext
+    ) -> Sequence[Turn]:
+        """Return the turns of a thread that were asked for after a moment, oldest first."""
+        key, say = key_of(context), self._statements
+        rows = await self._db.find(say.thread_turns(key, thread_id, milliseconds(after), limit))
+        if not rows:
+            await self._one(say.has_thread(key, thread_id))
+        return [turn_of(row) for row in rows]
 
     async def touch_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
         """Note that something happened that must not happen twice."""
@@ -71,23 +75,11 @@ class Turns(Writing):
         if not await self._db.command(lambda commands: commands.update(touch)):
             await self._raise_lost(key, turn_id)
 
-    async def append_turn_events(
-        self, turn_id: str, fence: int, rows: Sequence[EventRow], context: RequestContext
-    ) -> None:
-        """Append to a turn's log."""
-        if not rows:
-            return
-        key, say = key_of(context), self._statements
-        advance = say.advance_turn(key, turn_id, fence, rows[-1].last)
-        events = [say.put_event(key, turn_id, row) for row in rows]
-
-        async def work(commands: Commands) -> bool:
-            held = bool(await commands.update(advance))
-            if held:
-                await commands.update_each(events)
-            return held
-
-        if not await self._db.write((*key, turn_id), work):
+    async def release_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
+        """Give the lease up."""
+        key = key_of(context)
+        release = self._statements.release_turn(key, turn_id, fence)
+        if not await self._db.command(lambda commands: commands.update(release)):
             await self._raise_lost(key, turn_id)
 
     async def load_turn_events(
@@ -118,7 +110,7 @@ class Turns(Writing):
         async def work(commands: Commands) -> Turn:
             doc = await self._reserve(commands, key, len(items)) if items else 0
             if row := await commands.take(ending):
-                await self._store_end(commands, key, row["thread_id"], end.removed, items, doc)
+                await self._store_end(commands, key, row, end, items, doc)
                 return turn_of(row)
             turn = turn_of(found(await commands.one(say.load_turn(key, turn_id))))
             if (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
@@ -137,15 +129,19 @@ class Turns(Writing):
     ) -> bool:
         """Make the thread ready for a turn, and say whether it must wait for another one."""
         say = self._statements
-        files = attachment_ids(order.message) if order.message else []
+        files = attachments_of([*order.items, order.message])
         if order.new_thread is not None and message is not None:
-            thread = new_thread(order.new_thread, place, docs=2, last_seq=1)
-            await self._create_thread(commands, key, thread, message, files, repeated=False)
+            earlier, count = [new_item(item) for item in order.items], len(order.items) + 1
+            thread = new_thread(order.new_thread, place, docs=count + 1, last_seq=count)
+            await self._create_thread(
+                commands, key, thread, message, files, earlier=earlier, repeated=False
+            )
             return False
         found(await commands.take(say.lock_thread(key, order.thread_id)))
         running = await commands.one(say.open_turn(key, order.thread_id))
         if running is not None and not order.queue:
             raise TurnRunningError(turn_id=running["id"])
+        await self._remove(commands, key, order.thread_id, order.removed)
         if message is not None:
             await self._bind_attachments(commands, key, order.thread_id, files)
             await self._ask(commands, key, order.thread_id, message, place)
@@ -160,24 +156,38 @@ class Turns(Writing):
         lease = None if waits else milliseconds_of(order.lease)
         after = last["created_at"] if last else 0
         await commands.update(say.put_turn(key, order.id, order, str(state), lease, after))
+        await commands.update_each([say.put_event(key, order.id, row) for row in order.events])
         return found(await commands.one(say.load_turn(key, order.id)))
 
     async def _store_end(
         self,
         commands: Commands,
         key: Key,
-        thread_id: str,
-        removed: Sequence[str],
+        turn: Document,
+        end: TurnEnd,
         items: Sequence[NewItem],
         doc: int,
     ) -> None:
-        say = self._statements
-        if removed:
-            await self._refuse_if_held(commands, key)
-            await commands.delete(say.delete_items(key, thread_id, removed))
+        say, thread_id = self._statements, turn["thread_id"]
+        await self._remove(commands, key, thread_id, end.removed)
         for n, item in enumerate(items):
             if not await commands.update(say.update_item(key, thread_id, item)):
                 await self._put_item(commands, key, thread_id, item, doc + n)
+        await commands.update_each([say.put_event(key, turn["id"], row) for row in end.events])
+        if end.read:
+            await commands.update(say.mark_read(key, thread_id))
+
+    async def _remove(
+        self, commands: Commands, key: Key, thread_id: str, item_ids: Sequence[str]
+    ) -> None:
+        """Delete items of a thread.
+
+        Raises:
+            HeldError: A legal hold forbids it.
+        """
+        if item_ids:
+            await self._refuse_if_held(commands, key)
+            await commands.delete(self._statements.delete_items(key, thread_id, item_ids))
 
     async def _raise_lost(self, key: Key, turn_id: str) -> NoReturn:
         await self._one(self._statements.load_turn(key, turn_id))
@@ -206,6 +216,9 @@ def turn_of(row: Document) -> Turn:
         cancel_requested=row["cancel_requested"],
         touched=row["touched"],
         last_event=row["last_event"],
+        # An earlier version has left out what it did not know.
+        event_at=_moment(row.get("event_at")),
+        doing=row.get("doing"),
         usage=row["usage"],
         created_at=moment_of(row["created_at"]),
         ended_at=_moment(row["ended_at"]),

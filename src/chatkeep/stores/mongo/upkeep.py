@@ -17,6 +17,7 @@ from chatkeep.stores.mongo.schema import (
     OWNERS,
     SHARES,
     THREADS,
+    TOOL_CALLS,
     TURN_EVENTS,
     TURNS,
 )
@@ -25,7 +26,7 @@ from chatkeep.stores.mongo.writing import Writing
 
 _SCHEME = "operator"
 _CHUNK = 500  # MongoDB advises to change no more than 1,000 documents at once
-_ERASED = (TURN_EVENTS, TURNS, SHARES, ATTACHMENTS, ITEMS, THREADS, OWNERS)
+_ERASED = (TOOL_CALLS, TURN_EVENTS, TURNS, SHARES, ATTACHMENTS, ITEMS, THREADS, OWNERS)
 """What is erased, each before that which it refers to."""
 
 

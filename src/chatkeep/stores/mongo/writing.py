@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
+from chatkit.types import ThreadItem, ThreadMetadata
 
 from chatkeep.errors import ConflictError, HeldError
 from chatkeep.stores.encoding import encode_item, encode_thread, message_text, now
@@ -23,9 +23,12 @@ class Writing(Asking):
         message: NewItem,
         attachment_ids: Sequence[str],
         *,
+        earlier: Sequence[NewItem] = (),
         repeated: bool,
     ) -> None:
         """Store a new thread and its first message, whose place is behind that of the title.
+
+        What is `earlier` comes between them.
 
         Raises:
             NotFoundError: An attachment is not there.
@@ -35,8 +38,8 @@ class Writing(Asking):
         await self._bind_attachments(commands, key, thread.id, attachment_ids)
         if await commands.one(say.has_thread(key, thread.id)) is None:
             await commands.update(say.put_thread(key, thread))
-            put = say.put_item(key, thread.id, message, seq=1, doc=thread.doc + 1)
-            await commands.update(put)
+            for seq, item in enumerate([*earlier, message], start=1):
+                await commands.update(say.put_item(key, thread.id, item, seq, thread.doc + seq))
         elif not (repeated and await commands.one(say.item_seq(key, thread.id, message.id))):
             raise ConflictError
 
@@ -107,7 +110,9 @@ class Writing(Asking):
         say = self._statements
         turns = await commands.find(say.turns_of_thread(key, thread_id))
         if turns:
-            await commands.delete(say.delete_events(key, [turn["id"] for turn in turns]))
+            turn_ids = [turn["id"] for turn in turns]
+            await commands.delete(say.delete_events(key, turn_ids))
+            await commands.delete(say.delete_tool_calls(key, turn_ids))
             await commands.delete(say.delete_turns_of_thread(key, thread_id))
         await commands.delete(say.delete_shares_of_thread(key, thread_id))
         await commands.delete(say.delete_items_of_thread(key, thread_id))
@@ -145,8 +150,3 @@ def new_thread(thread: ThreadMetadata, place: Document, *, docs: int, last_seq: 
 def asks(item: NewItem) -> bool:
     """Say whether this is a message of the user's."""
     return item.record.type == "user_message"
-
-
-def attachment_ids(message: UserMessageItem) -> list[str]:
-    """Return the ids of a message's attachments."""
-    return [attachment.id for attachment in message.attachments]

@@ -105,7 +105,7 @@ class SqlOpenTurns(SqlBase):
         held: set[_Key] = set()
         for some in batched(keys, HELD_SIZES[-1]):
             size = next(size for size in HELD_SIZES if size >= len(some))
-            values = {}
+            values: dict[str, object] = {}
             for n, (tenant, owner, turn, _) in enumerate([*some, *[some[-1]] * (size - len(some))]):
                 values |= {f"tenant_{n}": tenant, f"owner_{n}": owner, f"turn_{n}": turn}
             found = await connection.execute(self._open.held_turns[size], params(values))

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
-from chatkeep.stores.encoding import milliseconds
+from chatkeep.stores.encoding import attachments_of, milliseconds
 from chatkeep.stores.sql.base import Parameters, found, in_order, key_of, params
 from chatkeep.stores.sql.tool_calls import SqlHolding
 from chatkeep.stores.sql.turn_rows import event_values, last_of, turn_of, whole_ms
@@ -35,7 +35,8 @@ class SqlTurns(SqlWriting, SqlHolding):
         events = event_values(key, order.events)
         thread = thread_values(key, order.new_thread) if order.new_thread else None
         message = item_values(key, order.message) if order.message else None
-        attachment_ids = [each.id for each in order.message.attachments] if order.message else []
+        earlier = [item_values(key, item) for item in order.items]
+        attachment_ids = attachments_of([*order.items, order.message])
 
         async def work(connection: AsyncConnection, repeated: bool) -> Turn:
             if repeated and (row := await self._first(connection, self._sql.load_turn, key)):
@@ -49,7 +50,9 @@ class SqlTurns(SqlWriting, SqlHolding):
             queued = False
             if thread is not None and message is not None:
                 new = {**thread, "p_seq": seq}
-                await self._create_thread(connection, new, message, attachment_ids, repeated=False)
+                await self._create_thread(
+                    connection, new, message, attachment_ids, earlier=earlier, repeated=False
+                )
             else:
                 said = message and {**message, "p_active_seq": seq}
                 queued = await self._join_thread(connection, order, key, said, attachment_ids)

@@ -52,9 +52,12 @@ class SqlWriting(SqlBase):
         message: Parameters,
         attachment_ids: Sequence[str],
         *,
+        earlier: Sequence[Parameters] = (),
         repeated: bool,
     ) -> None:
         """Store a new thread and its first message, as `Store.create_thread` has it.
+
+        What is `earlier` comes before the message.
 
         Raises:
             NotFoundError: An attachment is not there.
@@ -63,12 +66,14 @@ class SqlWriting(SqlBase):
         # The owner's row is locked first, as wherever a message is stored.
         if "p_seq" not in thread:
             thread = {**thread, "p_seq": await self._take_thread_seq(connection, thread)}
-        # The message takes the first position; its author has read it.
-        values = {**thread, "p_next_seq": 2, "p_read_seq": 1}
+        # The author of the message, which is the last one, has read it all.
+        place = len(earlier) + 1
+        values = {**thread, "p_next_seq": place + 1, "p_read_seq": place}
         await self._bind_attachments(connection, message, attachment_ids)
         if await self._insert_thread(connection, values):
-            await connection.execute(self._sql.put_item, {**message, "p_seq": 1})
-            await self._index_item(connection, message)
+            for seq, item in enumerate([*earlier, message], start=1):
+                await connection.execute(self._sql.put_item, {**item, "p_seq": seq})
+                await self._index_item(connection, item)
         elif not (repeated and await self._has_item(connection, message)):
             raise ConflictError
 

@@ -51,6 +51,24 @@ class Across:
             sort=(("lease_until", 1),),
         )
 
+    def expired_turns(self) -> Find:
+        """A running turn whose lease is over, if there is one."""
+        over = {"$expr": {"$lt": ["$lease_until", NOW]}}
+        return Find(TURNS, {"state": "running", **over}, ("id",), limit=1)
+
+    def held_turns(self, held: Sequence[tuple[Key, str, int]]) -> Find:
+        """Those of these turns that run and have these fences."""
+        these = [
+            checked({**key._asdict(), "id": turn_id, "fence": fence, "state": "running"})
+            for key, turn_id, fence in held
+        ]
+        return Find(TURNS, {"$or": these}, ("tenant", "owner", "id", "fence"))
+
+    def stopped_turns(self, holder: str) -> Find:
+        """A holder's running turns that are to be stopped."""
+        whose = {"holder": checked_text(holder), "cancel_requested": True, "state": "running"}
+        return Find(TURNS, whose, ("id",))
+
     def queued_turns(self, after: Document | None, limit: int) -> Find:
         """Queued turns behind one, oldest first."""
         whose = {"state": "queued", **behind(_QUEUE, after)}
@@ -181,6 +199,7 @@ def _taken(holder: str, lease: int) -> Change:
                 "holder": literal(holder),
                 "fence": {"$add": ["$fence", 1]},
                 "lease_until": {"$add": [NOW, lease]},
+                "doing": literal(None),
             }
         }
     ]

@@ -35,11 +35,16 @@ TURN = (
     "cancel_requested",
     "touched",
     "last_event",
+    "event_at",
+    "doing",
     "usage",
     "created_at",
     "ended_at",
 )
 OPEN = ("queued", "running")
+
+_LONG_AGO = 1000
+"""Milliseconds by which a lease that was given up is over."""
 
 
 class Turns:
@@ -64,6 +69,11 @@ class Turns:
         whose = mine(key, thread_id=thread_id)
         return Find(TURNS, whose, TURN, limit=1, sort=(("created_at", -1),))
 
+    def thread_turns(self, key: Key, thread_id: str, after: int, limit: int) -> Find:
+        """The turns of a thread that were begun after a moment."""
+        whose = mine(key, thread_id=thread_id, created_at={"$gt": after})
+        return Find(TURNS, whose, TURN, limit=limit, sort=(("created_at", 1),))
+
     def turns_of_thread(self, key: Key, thread_id: str) -> Find:
         """The ids of all turns of a thread."""
         return Find(TURNS, mine(key, thread_id=thread_id), ("id",))
@@ -82,6 +92,8 @@ class Turns:
             "holder": order.holder,
             "fence": 1,
             "last_event": 0,
+            "event_at": None,
+            "doing": None,
             "usage": None,
             "ended_at": None,
         }
@@ -92,23 +104,35 @@ class Turns:
             "lease_until": literal(None) if lease is None else {"$add": [NOW, lease]},
             # No two turns of a thread have the same moment, so that it gives their order.
             "created_at": {"$max": [NOW, after + 1]},
+            **_log(order.events),
         }
         return Update(TURNS, mine(key, id=turn_id), [{"$set": fields}], upsert=True)
 
-    def renew_turn(self, key: Key, turn_id: str, fence: int, lease: int) -> Take:
-        """The lease of a turn, from now on."""
-        change: Change = [{"$set": {"lease_until": {"$add": [NOW, lease]}}}]
-        return Take(TURNS, _held(key, turn_id, fence), change, TURN)
-
     def touch_turn(self, key: Key, turn_id: str, fence: int) -> Update:
-        """A turn in which something happened that must not happen twice."""
-        return Update(TURNS, _held(key, turn_id, fence), {"$set": {"touched": True}})
-
-    def advance_turn(self, key: Key, turn_id: str, fence: int, last: int) -> Update:
-        """A turn whose log grows; whoever else changes the turn now gives way."""
-        # What is appended again does not turn it back.
-        change = {"$max": {"last_event": last}, "$set": {"logged": True}, "$inc": {"writes": 1}}
+        """A turn in which something happened; whoever else changes the turn now gives way."""
+        change = {"$set": {"touched": True}, "$inc": {"writes": 1}}
         return Update(TURNS, _held(key, turn_id, fence), change)
+
+    def release_turn(self, key: Key, turn_id: str, fence: int) -> Update:
+        """A turn whose lease is over."""
+        over = {"lease_until": {"$subtract": [NOW, _LONG_AGO]}}
+        return Update(TURNS, _held(key, turn_id, fence), [{"$set": over}])
+
+    def keep_turn(
+        self,
+        key: Key,
+        turn_id: str,
+        fence: int,
+        lease: int | None,
+        events: Sequence[EventRow],
+        doing: str | None,
+    ) -> Update:
+        """A turn that lives; whoever else changes it now gives way."""
+        fields: Document = {"doing": literal(doing), **_log(events)}
+        if lease is not None:
+            fields["lease_until"] = {"$add": [NOW, lease]}
+        fields["writes"] = {"$add": [{"$ifNull": ["$writes", 0]}, 1]}
+        return Update(TURNS, _held(key, turn_id, fence), [{"$set": fields}])
 
     def cancel_turn(self, key: Key, turn_id: str) -> Take:
         """An open turn that is to be stopped; a queued one ends."""
@@ -130,6 +154,7 @@ class Turns:
         fields: Document = {name: literal(value) for name, value in how.items()}
         # The request was kept to start again from; what it says is in the thread.
         fields |= {"ended_at": NOW, "lease_until": literal(None), "request": literal("")}
+        fields |= {"doing": literal(None), **_log(end.events)}
         return Take(TURNS, _held(key, turn_id, fence), [{"$set": fields}], TURN)
 
     def delete_turns_of_thread(self, key: Key, thread_id: str) -> Delete:
@@ -150,6 +175,14 @@ class Turns:
     def delete_events(self, key: Key, turn_ids: Sequence[str]) -> Delete:
         """The logs of turns."""
         return Delete(TURN_EVENTS, mine(key, turn_id=any_of(turn_ids)), many=True)
+
+
+def _log(events: Sequence[EventRow]) -> Document:
+    if not events:
+        return {}
+    # What is appended again does not turn it back.
+    last = {"$max": ["$last_event", *[event.last for event in events]]}
+    return {"last_event": last, "event_at": NOW, "logged": True}
 
 
 def _held(key: Key, turn_id: str, fence: int) -> Document:
