@@ -99,17 +99,30 @@ CALL = {
 
 async def miscalled(store: Store) -> str | None:
     """Return how a user's tool calls are taken for another's."""
-    begun = await outcome(store.begin_tool_call("trn_1", 1, "call_1", "again", ANN))
-    seqs = [
-        record["seq"]
-        for record in await store.read_records("tool_calls", None, 99)
-        if owner_of(ANN) == (record["tenant"], record["owner"])
+    if not await called(store, ANN, "call_1", 2):
+        return "tool calls: those of others with later ones"
+    await store.write_records("tool_calls", [{**CALL, **named(ANN), "seq": 6}])
+    before = await store.load_tool_calls("trn_1", ANN)
+    right = [
+        await called(store, context, "call_2", 6)
+        and await store.load_tool_calls("trn_1", ANN) == before
+        for context in USERS
+        if context != ANN
     ]
-    if begun is not None or seqs != [1, 2]:
-        return "begin_tool_call: another's calls"
-    ended = await outcome(store.end_tool_call("trn_1", 1, "call_1", ANN))
-    calls = [call.ended_at is None for call in await store.load_tool_calls("trn_1", ANN)]
-    return None if ended is None and calls == [True, False] else "end_tool_call: another's call"
+    return None if all(right) else "tool calls: those of one with the same number"
+
+
+async def called(store: Store, context: RequestContext, call_id: str, seq: int) -> bool:
+    """Say whether a call takes this place among the user's, and has ended when it has."""
+    if await outcome(store.begin_tool_call("trn_1", 1, call_id, "tool", context)) is not None:
+        return False
+    records = await outcome(store.read_records("tool_calls", None, 99))
+    if not isinstance(records, list):
+        return False
+    seqs = [each["seq"] for each in records if each.items() >= named(context).items()]
+    ended = await outcome(store.end_tool_call("trn_1", 1, call_id, context))
+    calls = await store.load_tool_calls("trn_1", context)
+    return ended is None and seqs[-1] == seq and calls[-1].ended_at is not None
 
 
 async def begun_late(store: Store) -> bool:

@@ -146,6 +146,7 @@ def test_a_settings_file_that_cannot_be_read_is_one_line(
         ({"CHATKEEP_PROVIDER": "openai"}, ["needs a key; set OPENAI_API_KEY"]),
         ({"OPENROUTER_API_KEY": SECRET, "GEMINI_API_KEY": SECRET}, ["CHATKEEP_PROVIDER"]),
         ({"DATABASE_URL": "mysql://h/d", "CHATKEEP_PROVIDER": "tour"}, ["mysql"]),
+        ({"REDIS_URL": f"amqp://u:{SECRET}@h", "CHATKEEP_PROVIDER": "tour"}, ["relay.url", "amqp"]),
         ({"OLLAMA_HOST": "box:abc"}, ["OLLAMA_HOST"]),
         ({"OPENAI_BASE_URL": "http://[::1"}, ["models.openai_base_url"]),
     ],
@@ -181,7 +182,7 @@ def test_check_passes_when_all_answers(run: Run) -> None:
 
 
 def test_check_asks_the_relay(run: Run, valkey: ValkeyServer) -> None:
-    """A relay that is named has to answer; a wrong URL is one line, and shows no secret."""
+    """A relay that is named has to answer; what is said of it shows no secret."""
     status, stdout, _ = run("check", CHATKEEP_PROVIDER="tour", REDIS_URL=valkey.url())
     assert status == 0
     assert "relay.url = ********" in stdout
@@ -192,9 +193,6 @@ def test_check_asks_the_relay(run: Run, valkey: ValkeyServer) -> None:
     assert status == 1
     assert "FAILED relay: Other instances are not woken" in stdout
     assert SECRET not in stdout
-    result = run("check", CHATKEEP_PROVIDER="tour", REDIS_URL=f"amqp://u:{SECRET}@h")
-    assert_one_line(result, "relay.url", "amqp")
-    assert SECRET not in result[1] + result[2]
 
 
 def settings(host: str, port: int) -> Settings:

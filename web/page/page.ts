@@ -2,7 +2,8 @@
  * The full-screen page: reads the configuration the server wrote into it, sets up the element, and
  * keeps the open thread in the address, so that reload, back and forward do what they should.
  */
-import type { ChatKitOptions, OpenAIChatKit } from '@openai/chatkit';
+import type { OpenAIChatKit } from '@openai/chatkit';
+import type { ChatKitOptions } from '../src/options.js';
 
 interface PageConfig {
   models: NonNullable<NonNullable<ChatKitOptions['composer']>['models']>;
@@ -29,7 +30,7 @@ function threadInAddress(): string | null {
 function optionsFrom(config: Partial<PageConfig>): ChatKitOptions {
   const { greeting, prompts, placeholder, models, disclaimer } = config;
   return {
-    api: { url: './chatkit', domainKey: 'self-hosted' },
+    api: { url: './chatkit', domainKey: 'self-hosted', resumable: true },
     initialThread: threadInAddress(),
     history: { enabled: true, showDelete: true, showRename: true },
     startScreen: { ...(greeting ? { greeting } : {}), prompts: prompts ?? [] },

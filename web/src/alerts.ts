@@ -9,7 +9,10 @@ export const OFFLINE: Alert = { kind: 'offline', message: null, allowRetry: fals
 export function alertFor(error: unknown): Alert {
   if (error instanceof ChatKitRequestError) {
     if (error.status === 401) return { kind: 'signed-out', message: null, allowRetry: false };
-    if (error.status === 409) return { kind: 'busy', message: null, allowRetry: false };
+    // A conversation that is locked is a conflict too, and the server says so.
+    if (error.status === 409 && (error.turnId !== null || error.detail === '')) {
+      return { kind: 'busy', message: null, allowRetry: false };
+    }
     return { kind: 'request', message: error.detail || error.title || null, allowRetry: false };
   }
   if (error instanceof ChatKitConnectionError) return OFFLINE;

@@ -1,4 +1,5 @@
 /** What a conversation tells the page around it, and what it needs from it. */
+import { ChatKitError } from './errors.js';
 import type { JsonObject } from './protocol.js';
 
 export interface ConversationEvents {
@@ -18,4 +19,10 @@ export interface ConversationHost {
   runTool(call: { name: string; params: JsonObject }): Promise<unknown>;
   /** Gives the text of a message that was not sent back to the composer. */
   restoreText(text: string): void;
+}
+
+/** Tells the page of a failure, whatever was thrown. */
+export function report(host: ConversationHost, error: unknown): void {
+  const shown = error instanceof Error ? error : new ChatKitError(String(error));
+  host.emit('chatkit.error', { error: shown });
 }

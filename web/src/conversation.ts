@@ -1,68 +1,51 @@
 /**
- * One open conversation: it loads, asks, retries, stops and finds its way back after a lost
- * connection. It owns the network side; what is on screen is in its store, and what the host page
- * must know goes through `ConversationHost`.
- *
- * Failure policy: before an answer begins, a failure puts everything back as it was and gives the
- * text back to the composer. After it began, the text that was read stays on screen; a lost
- * connection is retried until the server answers, and its record then replaces the local one.
+ * One open conversation: it loads, asks, retries, stops and follows what happens in its thread. What
+ * is on screen is in its store; what the host page must know goes through `ConversationHost`. The
+ * turn that is being written is the business of `TurnRunner`, to notice one that of `Follower`.
  */
-import { alertFor, OFFLINE } from './alerts.js';
-import type { ChatKitClient, StreamResponse } from './client.js';
-import type { ConversationHost } from './conversation-host.js';
-import {
-  ChatKitConnectionError,
-  ChatKitError,
-  ChatKitRequestError,
-  ChatKitStreamError,
-  isAbort,
-} from './errors.js';
-import { isLocal, LOCAL_PREFIX, lastUserMessage, userText } from './items.js';
-import type {
-  ClientToolCallItem,
-  JsonObject,
-  StreamEvent,
-  StreamRequest,
-  ThreadItem,
-  UserMessageInput,
-  UserMessageItem,
-} from './protocol.js';
-import { backoff, pause } from './reconnect.js';
+import { alertFor } from './alerts.js';
+import type { ChatKitClient } from './client.js';
+import { type ConversationHost, report } from './conversation-host.js';
+import { ChatKitError, ChatKitRequestError, isPassing } from './errors.js';
+import { Follower } from './follower.js';
+import { LOCAL_PREFIX, lastUserMessage, userText } from './items.js';
+import type { JsonObject, StreamRequest, UserMessageInput, UserMessageItem } from './protocol.js';
 import { INITIAL_STATE, reduce } from './state.js';
 import { Store } from './store.js';
 import { fetchNewest, fetchPage } from './thread-loader.js';
-
-/** A stop that is not answered in this time must not hold up the next message. */
-const CANCEL_TIMEOUT = 5000;
-
-interface Turn {
-  controller: AbortController;
-  id: string | null;
-  stopped: boolean;
-  /** What was asked, until the server has confirmed it. */
-  text: string | null;
-}
-
-interface Undo {
-  items: readonly ThreadItem[];
-  text: string | null;
-}
+import { TurnRunner, type Undo } from './turn-runner.js';
+import { documentVisibility, type Visibility } from './visibility.js';
 
 export class Conversation {
   readonly store = new Store(INITIAL_STATE, reduce);
   readonly #client: ChatKitClient;
   readonly #host: ConversationHost;
+  readonly #runner: TurnRunner;
+  readonly #follower: Follower;
   /** Ends with the open thread: whatever still loads for the last one must not land in this one. */
   #scope = new AbortController();
-  #reconnection = new AbortController();
-  #turn: Turn | null = null;
-  #cancelling: Promise<void> = Promise.resolve();
   #localIds = 0;
-  readonly #toolCallsRun = new Set<string>();
 
-  constructor(client: ChatKitClient, host: ConversationHost) {
+  constructor(
+    client: ChatKitClient,
+    host: ConversationHost,
+    page: Visibility = documentVisibility,
+  ) {
     this.#client = client;
     this.#host = host;
+    this.#runner = new TurnRunner(client, host, this.store, {
+      turnEnded: (over) => this.#follow({ over }),
+      turnInTheWay: (running) => this.#follow({ running }),
+      loadFailed: (error) => this.#loadFailed(error),
+    });
+    this.#follower = new Follower(
+      client,
+      {
+        reconcile: (signal) => this.#reconcile(signal),
+        join: (place, signal) => this.#runner.join(place, signal),
+      },
+      page,
+    );
   }
 
   /** Shows another thread; `null` shows a new one. The stream of a running answer is closed. */
@@ -77,7 +60,10 @@ export class Conversation {
     this.#host.emit('chatkit.thread.load.start', { threadId });
     try {
       const snapshot = await fetchNewest(this.#client, threadId, signal);
-      if (!signal.aborted) this.store.dispatch({ type: 'loaded', ...snapshot });
+      if (!signal.aborted) {
+        this.store.dispatch({ type: 'loaded', ...snapshot });
+        this.#follow();
+      }
     } catch (error) {
       if (!signal.aborted) this.#loadFailed(error);
     } finally {
@@ -85,12 +71,11 @@ export class Conversation {
     }
   }
 
+  /** Reads no further. An answer that is being written is not stopped by this. */
   close(): void {
     this.#scope.abort();
-    this.#reconnection.abort();
-    const turn = this.#turn;
-    this.#turn = null;
-    turn?.controller.abort();
+    this.#follower.leave();
+    this.#runner.close();
   }
 
   async loadOlder(): Promise<void> {
@@ -104,7 +89,7 @@ export class Conversation {
     } catch (error) {
       if (signal.aborted) return;
       this.store.dispatch({ type: 'older.failed' });
-      this.#report(error);
+      report(this.#host, error);
     }
   }
 
@@ -162,16 +147,7 @@ export class Conversation {
   }
 
   stop(): void {
-    const turn = this.#turn;
-    if (!turn) return;
-    turn.stopped = true;
-    if (turn.id !== null) {
-      this.#cancelling = this.#client
-        .cancelTurn(turn.id, AbortSignal.timeout(CANCEL_TIMEOUT))
-        // Servers without this route stop on the abort below; there is nothing else to do.
-        .catch(() => undefined);
-    }
-    turn.controller.abort();
+    this.#runner.stop();
   }
 
   /** Takes over what changed on the server. */
@@ -181,7 +157,7 @@ export class Conversation {
     if (threadId === null) return;
     const { signal } = this.#scope;
     const snapshot = await fetchNewest(this.#client, threadId, signal);
-    if (!signal.aborted && this.#turn === null) {
+    if (!signal.aborted && !this.#runner.running) {
       this.store.dispatch({ type: 'reconciled', ...snapshot });
     }
   }
@@ -192,12 +168,12 @@ export class Conversation {
     try {
       await this.#client.call('items.feedback', { thread_id: threadId, item_ids: [itemId], kind });
     } catch (error) {
-      this.#report(error);
+      report(this.#host, error);
     }
   }
 
   #requireIdle(): void {
-    if (this.#turn) throw new ChatKitError('An answer is still being written.');
+    if (this.#runner.running) throw new ChatKitError('An answer is still being written.');
     if (this.store.value.loading) throw new ChatKitError('The thread is still loading.');
   }
 
@@ -206,152 +182,32 @@ export class Conversation {
     return `${LOCAL_PREFIX}${this.#localIds}`;
   }
 
-  async #begin(request: StreamRequest, undo: Undo): Promise<{ finished: Promise<void> }> {
-    this.#reconnection.abort();
-    const turn: Turn = {
-      controller: new AbortController(),
-      id: null,
-      stopped: false,
-      text: undo.text,
-    };
-    this.#turn = turn;
+  #begin(request: StreamRequest, undo: Undo): Promise<{ finished: Promise<void> }> {
+    this.#follower.leave();
+    // After a close without another opening, as when the element was moved in its document.
+    if (this.#scope.signal.aborted) this.#scope = new AbortController();
+    return this.#runner.begin(request, undo);
+  }
+
+  #follow(known: Parameters<Follower['follow']>[1] = {}): void {
+    const { threadId } = this.store.value;
+    if (threadId !== null) this.#follower.follow(threadId, known);
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<void> {
+    const { threadId } = this.store.value;
+    if (threadId === null) return;
     try {
-      await this.#cancelling;
-      const response = await this.#client.stream(request, turn.controller.signal);
-      turn.id = response.turnId;
-      this.#host.emit('chatkit.response.start', undefined);
-      return { finished: this.#finish(turn, response) };
+      const snapshot = await fetchNewest(this.#client, threadId, signal);
+      if (!signal.aborted) this.store.dispatch({ type: 'reconciled', ...snapshot });
     } catch (error) {
-      if (this.#turn === turn) this.#refuse(turn, undo, error);
+      if (!signal.aborted && !isPassing(error)) this.#loadFailed(error);
       throw error;
     }
   }
 
-  #refuse(turn: Turn, undo: Undo, error: unknown): void {
-    this.#turn = null;
-    const alert = turn.stopped ? null : alertFor(error);
-    this.store.dispatch({ type: 'refused', items: undo.items, alert });
-    if (undo.text !== null) this.#host.restoreText(undo.text);
-    if (alert) this.#report(error);
-  }
-
-  async #finish(turn: Turn, response: StreamResponse): Promise<void> {
-    try {
-      await this.#consume(turn, response);
-      if (this.#turn === turn) this.store.dispatch({ type: 'ended', outcome: 'complete' });
-    } catch (error) {
-      if (this.#turn === turn) this.#broken(turn, error);
-    } finally {
-      if (this.#turn === turn) this.#turn = null;
-      this.#host.emit('chatkit.response.end', undefined);
-    }
-  }
-
-  async #consume(turn: Turn, first: StreamResponse): Promise<void> {
-    let response = first;
-    for (;;) {
-      for await (const event of response.events) {
-        if (this.#turn !== turn) return;
-        this.#apply(turn, event);
-      }
-      const call = this.#pendingToolCall();
-      const { threadId } = this.store.value;
-      if (!call || threadId === null || this.#turn !== turn) return;
-      const result = await this.#runTool(call);
-      turn.controller.signal.throwIfAborted();
-      response = await this.#client.stream(
-        {
-          type: 'threads.add_client_tool_output',
-          params: { thread_id: threadId, result },
-        },
-        turn.controller.signal,
-      );
-      turn.id = response.turnId ?? turn.id;
-    }
-  }
-
-  #apply(turn: Turn, event: StreamEvent): void {
-    this.store.dispatch({ type: 'event', event });
-    switch (event.type) {
-      case 'thread.created':
-        this.#host.emit('chatkit.thread.change', { threadId: event.thread.id });
-        break;
-      case 'thread.item.done':
-        if (event.item?.type === 'user_message') turn.text = null;
-        break;
-      case 'client_effect':
-        this.#host.emit('chatkit.effect', { name: event.name, data: event.data ?? {} });
-        break;
-      case 'error':
-        this.#report(new ChatKitStreamError(event.message ?? event.code ?? 'stream.error'));
-        break;
-      default:
-    }
-  }
-
-  #broken(turn: Turn, error: unknown): void {
-    if (turn.stopped || isAbort(error)) {
-      this.store.dispatch({ type: 'ended', outcome: 'stopped' });
-      this.#giveBack(turn);
-      return;
-    }
-    this.#report(error);
-    if (!(error instanceof ChatKitConnectionError)) {
-      this.store.dispatch({ type: 'ended', outcome: 'failed', alert: alertFor(error) });
-      this.#giveBack(turn);
-      return;
-    }
-    this.store.dispatch({ type: 'ended', outcome: 'lost' });
-    void this.#reconnect(turn);
-  }
-
-  /** A message of which the server has said nothing must not be lost: its text can be sent again. */
-  #giveBack(turn: Turn): void {
-    if (turn.text === null) return;
-    const { items, alert } = this.store.value;
-    this.store.dispatch({
-      type: 'refused',
-      items: items.filter((item) => !isLocal(item)),
-      alert,
-    });
-    this.#host.restoreText(turn.text);
-    turn.text = null;
-  }
-
-  async #reconnect(turn: Turn): Promise<void> {
-    this.#reconnection = new AbortController();
-    const signal = AbortSignal.any([this.#reconnection.signal, this.#scope.signal]);
-    const { threadId } = this.store.value;
-    if (threadId === null) {
-      this.store.dispatch({ type: 'load.failed', alert: OFFLINE });
-      this.#giveBack(turn);
-      return;
-    }
-    for (let attempt = 0; ; attempt++) {
-      await pause(backoff(attempt), signal);
-      if (signal.aborted) return;
-      try {
-        const snapshot = await fetchNewest(this.#client, threadId, signal);
-        const known = new Set(this.store.value.items.map((item) => item.id));
-        const recorded = snapshot.items.some(
-          (item) => item.type === 'user_message' && !known.has(item.id),
-        );
-        this.store.dispatch({ type: 'reconciled', ...snapshot });
-        if (!recorded) this.#giveBack(turn);
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        // A server that starts up answers 5xx or nothing: try on. Any other answer is final.
-        if (error instanceof ChatKitRequestError && error.status < 500 && error.status !== 429) {
-          this.#loadFailed(error);
-          return;
-        }
-      }
-    }
-  }
-
   #loadFailed(error: unknown): void {
-    this.#report(error);
+    report(this.#host, error);
     if (error instanceof ChatKitRequestError && error.status === 404) {
       this.store.dispatch({ type: 'missing' });
     } else {
@@ -360,27 +216,5 @@ export class Conversation {
         alert: { ...alertFor(error), allowRetry: true },
       });
     }
-  }
-
-  #pendingToolCall(): ClientToolCallItem | null {
-    const item = this.store.value.items.at(-1);
-    if (item?.type !== 'client_tool_call' || item.status !== 'pending') return null;
-    return this.#toolCallsRun.has(item.id) ? null : item;
-  }
-
-  async #runTool(call: ClientToolCallItem): Promise<unknown> {
-    this.#toolCallsRun.add(call.id);
-    try {
-      return await this.#host.runTool({ name: call.name, params: call.arguments ?? {} });
-    } catch (error) {
-      // The model must learn of it, or the thread waits for this result for ever.
-      this.#report(error);
-      return { error: error instanceof Error ? error.message : String(error) };
-    }
-  }
-
-  #report(error: unknown): void {
-    const shown = error instanceof Error ? error : new ChatKitError(String(error));
-    this.#host.emit('chatkit.error', { error: shown });
   }
 }

@@ -68,7 +68,7 @@ export class ChatKeepElement extends LitElement {
   }
 
   /** Applies a full set of options; throws a `TypeError` that names the first wrong one. */
-  setOptions(options: Params<'setOptions'>[0]): void {
+  setOptions(options: Params<'setOptions'>[0] | ChatKitOptions): void {
     const before = this.#options;
     const parsed = parseOptions(options);
     this.#options = parsed;

@@ -16,6 +16,10 @@ export interface Problem {
   title: string;
   detail: string;
   type: string;
+  /** The turn that stands in the way (409), where the server names it. */
+  turnId: string | null;
+  /** Seconds after which the server wants to be asked again. */
+  retryAfter: number | null;
 }
 
 export class ChatKitRequestError extends ChatKitError {
@@ -24,6 +28,8 @@ export class ChatKitRequestError extends ChatKitError {
   readonly title: string;
   readonly detail: string;
   readonly type: string;
+  readonly turnId: string | null;
+  readonly retryAfter: number | null;
 
   constructor(problem: Problem) {
     super(problem.detail || problem.title || `The server answered ${problem.status}.`);
@@ -31,6 +37,8 @@ export class ChatKitRequestError extends ChatKitError {
     this.title = problem.title;
     this.detail = problem.detail;
     this.type = problem.type;
+    this.turnId = problem.turnId;
+    this.retryAfter = problem.retryAfter;
   }
 }
 
@@ -49,4 +57,12 @@ export class ChatKitStreamError extends ChatKitError {
 /** True for the error a fetch throws when its own signal was aborted. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
+}
+
+/** True when the same request may well succeed later: nothing answered, or a server in trouble. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof ChatKitRequestError) {
+    return error.status === 429 || (error.status >= 500 && error.status !== 501);
+  }
+  return error instanceof ChatKitConnectionError;
 }

@@ -6,7 +6,16 @@
 import type { ChatKitOptions as AnyOptions, CustomApiConfig } from '@openai/chatkit';
 
 /** The documented options with the one kind of `api` a self-hosted element can have. */
-export type ChatKitOptions = AnyOptions & { api: CustomApiConfig };
+export type ChatKitOptions = AnyOptions & { api: ApiConfig };
+
+/** The documented `api`, and what this element knows besides. */
+export interface ApiConfig extends CustomApiConfig {
+  /**
+   * Whether the server keeps turns, as Chatkeep does: true also asks a server of another origin to
+   * resume and to follow, false asks none. Left out, the element finds out by itself.
+   */
+  resumable?: boolean;
+}
 
 type Check = (value: unknown, path: string) => void;
 
@@ -101,6 +110,7 @@ const customApi = shape({
   url: need(filled),
   fetch: callback,
   domainKey: string,
+  resumable: boolean,
   uploadStrategy: (value, path) => {
     const { type } = asObject(value, path);
     oneOf('two_phase', 'direct')(type, `${path}.type`);

@@ -168,6 +168,13 @@ export type StreamRequest =
       };
     };
 
+/** A turn as Chatkeep's own routes name it; these fields are the ones the element reads. */
+export interface TurnRecord {
+  id: string;
+  /** queued, running, completed, failed, cancelled or interrupted */
+  state: string;
+}
+
 type Order = 'asc' | 'desc';
 
 /** Requests answered with one JSON value, each with the type of its answer. */

@@ -40,6 +40,7 @@ export class ChatSession {
     const client = new ChatKitClient(this.url, () => ({
       fetch: this.#options.api.fetch,
       locale: this.#locale,
+      resumable: this.#options.api.resumable,
     }));
     this.conversation = new Conversation(client, {
       emit: (type, detail) => this.#dispatch(type, detail),

@@ -14,6 +14,11 @@ export interface ServerSentEvent {
   event: string;
 }
 
+/** A line that begins with a colon. The format gives it no meaning; Chatkeep's streams do. */
+export interface SseComment {
+  comment: string;
+}
+
 export class SseOverflowError extends Error {
   override readonly name = 'SseOverflowError';
   constructor(readonly limit: number) {
@@ -39,13 +44,13 @@ export class SseParser {
     this.#limit = options.maxEventSize ?? DEFAULT_MAX_EVENT_SIZE;
   }
 
-  /** Events completed by this chunk. Throws `SseOverflowError` when one grows past the limit. */
-  push(chunk: Uint8Array): ServerSentEvent[] {
+  /** What this chunk completed. Throws `SseOverflowError` when an event grows past the limit. */
+  push(chunk: Uint8Array): (ServerSentEvent | SseComment)[] {
     return this.#scan(this.#decoder.decode(chunk, { stream: true }));
   }
 
-  #scan(text: string): ServerSentEvent[] {
-    const events: ServerSentEvent[] = [];
+  #scan(text: string): (ServerSentEvent | SseComment)[] {
+    const events: (ServerSentEvent | SseComment)[] = [];
     let start = 0;
     // A CR ended the last line; the LF of a CRLF pair may arrive in the next chunk.
     if (this.#afterCarriageReturn && text.length > 0) {
@@ -75,13 +80,13 @@ export class SseParser {
     if (this.#pieceLength + this.#dataLength > this.#limit) throw new SseOverflowError(this.#limit);
   }
 
-  #endLine(): ServerSentEvent | null {
+  #endLine(): ServerSentEvent | SseComment | null {
     const line = this.#pieces.length === 1 ? (this.#pieces[0] ?? '') : this.#pieces.join('');
     this.#pieces = [];
     this.#pieceLength = 0;
     if (line === '') return this.#dispatch();
     const colon = line.indexOf(':');
-    if (colon === 0) return null;
+    if (colon === 0) return { comment: line.slice(1).trim() };
     const field = colon < 0 ? line : line.slice(0, colon);
     let value = colon < 0 ? '' : line.slice(colon + 1);
     if (value.startsWith(' ')) value = value.slice(1);

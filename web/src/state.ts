@@ -12,6 +12,7 @@ import {
   upsertItem,
 } from './items.js';
 import type { StreamEvent, Thread, ThreadItem, UserMessageItem } from './protocol.js';
+import { type Copies, replay } from './replay.js';
 
 export interface Notice {
   id: number;
@@ -37,13 +38,14 @@ export interface ViewState {
   loadingOlder: boolean;
   /** The thread does not exist for this user. */
   missing: boolean;
-  /** A request whose answer streams is under way. */
+  /** A turn is under way, of this page or of another. */
   answering: boolean;
   allowCancel: boolean;
   /** Ids of items still being written. */
   live: ReadonlySet<string>;
   /** Ids of answers that broke off. */
   partial: ReadonlySet<string>;
+  copies: Copies;
   progress: string | null;
   notices: readonly Notice[];
   alert: Alert | null;
@@ -61,7 +63,9 @@ export type Action =
   | { type: 'older.failed' }
   | { type: 'asked'; message: UserMessageItem | null }
   | { type: 'rewound'; itemId: string }
-  | { type: 'event'; event: StreamEvent }
+  | { type: 'joined' }
+  | { type: 'lost'; lost: boolean }
+  | { type: 'event'; event: StreamEvent; again?: boolean }
   | { type: 'refused'; items: readonly ThreadItem[]; alert: Alert | null }
   | { type: 'ended'; outcome: 'complete' | 'stopped' | 'lost' | 'failed'; alert?: Alert }
   | { type: 'thread.changed'; thread: Thread }
@@ -72,6 +76,7 @@ export type Action =
 const MAX_NOTICES = 20;
 
 const NONE: ReadonlySet<string> = new Set();
+const NO_COPIES: Copies = new Map();
 
 export const INITIAL_STATE: ViewState = {
   threadId: null,
@@ -85,6 +90,7 @@ export const INITIAL_STATE: ViewState = {
   allowCancel: true,
   live: NONE,
   partial: NONE,
+  copies: NO_COPIES,
   progress: null,
   notices: [],
   alert: null,
@@ -124,8 +130,13 @@ export function reduce(state: ViewState, action: Action): ViewState {
       return asked(state, action.message);
     case 'rewound':
       return rewound(state, action.itemId);
+    case 'joined':
+      // Who was told that another answer runs still has to be told so while it runs.
+      return { ...asked(state, null), alert: state.alert?.kind === 'busy' ? state.alert : null };
+    case 'lost':
+      return { ...state, reconnecting: action.lost };
     case 'event':
-      return onEvent(state, action.event);
+      return (action.again ? replay(state, action.event) : null) ?? onEvent(state, action.event);
     case 'refused':
       return { ...idle(state), items: action.items, alert: action.alert };
     case 'ended':
@@ -142,7 +153,14 @@ export function reduce(state: ViewState, action: Action): ViewState {
 }
 
 function idle(state: ViewState): ViewState {
-  return { ...state, answering: false, progress: null, live: NONE, reconnecting: false };
+  return {
+    ...state,
+    answering: false,
+    progress: null,
+    live: NONE,
+    copies: NO_COPIES,
+    reconnecting: false,
+  };
 }
 
 function asked(state: ViewState, message: UserMessageItem | null): ViewState {
@@ -151,7 +169,9 @@ function asked(state: ViewState, message: UserMessageItem | null): ViewState {
     items: message ? [...state.items, message] : state.items,
     answering: true,
     allowCancel: true,
+    live: NONE,
     partial: NONE,
+    copies: NO_COPIES,
     progress: null,
     notices: [],
     alert: null,
@@ -165,28 +185,47 @@ function rewound(state: ViewState, itemId: string): ViewState {
 }
 
 function ended(state: ViewState, action: Extract<Action, { type: 'ended' }>): ViewState {
-  // An error event ends an answer too, even when the body then ends as it should.
-  const broken = action.outcome !== 'complete' || state.alert !== null;
+  const alert = state.alert?.kind === 'busy' ? null : state.alert;
   return {
     ...idle(state),
-    // A body that simply ends is the normal end; anything still open then was all there was.
-    partial: broken && state.live.size > 0 ? state.live : state.partial,
+    partial: brokenOff(state, action.outcome),
     reconnecting: action.outcome === 'lost',
-    alert: action.alert ?? state.alert,
+    alert: action.alert ?? alert,
   };
 }
 
+function brokenOff(
+  state: ViewState,
+  outcome: Extract<Action, { type: 'ended' }>['outcome'],
+): ReadonlySet<string> {
+  // A server that keeps turns sends what was written to a stopped one as done.
+  const last = state.items.at(-1);
+  if (outcome === 'stopped' && last && last.type !== 'user_message') {
+    return new Set(state.live).add(last.id);
+  }
+  // A body that simply ends is the normal end; anything still open then was all there was. An error
+  // event ends an answer too, even when the body then ends as it should.
+  const broken = outcome !== 'complete' || state.alert?.kind === 'stream';
+  return broken && state.live.size > 0 ? state.live : state.partial;
+}
+
 function reconciled(state: ViewState, action: Extract<Action, { type: 'reconciled' }>): ViewState {
-  const items = reconcileItems(state.items, action.items.filter(isVisible));
-  const stored = new Set(action.items.map((item) => item.id));
-  const grewBefore = items.length > action.items.filter(isVisible).length;
+  const stored = action.items.filter(isVisible);
+  const known = new Set(action.items.map((item) => item.id));
+  const unknown = (id: string): boolean => !known.has(id);
+  const items = reconcileItems(state.items, stored);
+  // What is being written has no record yet.
+  const shown = new Set(items.map((item) => item.id));
+  items.push(...state.items.filter(({ id }) => state.live.has(id) && !shown.has(id)));
+  const grewBefore = items.length > stored.length;
   return {
     ...state,
     thread: action.thread,
     items,
     olderCursor:
       grewBefore && items[0]?.id === state.items[0]?.id ? state.olderCursor : action.cursor,
-    partial: new Set([...state.partial].filter((id) => !stored.has(id))),
+    live: new Set([...state.live].filter(unknown)),
+    partial: new Set([...state.partial].filter(unknown)),
     loading: false,
     missing: false,
     reconnecting: false,

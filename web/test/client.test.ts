@@ -8,6 +8,7 @@ import {
   ChatKitProtocolError,
   ChatKitRequestError,
 } from '../src/errors.js';
+import type { StreamPart } from '../src/event-stream.js';
 import type { StreamEvent, StreamRequest } from '../src/protocol.js';
 
 async function withServer(
@@ -42,9 +43,9 @@ const ASK: StreamRequest = {
   },
 };
 
-async function collect(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[]> {
+async function collect(parts: AsyncIterable<StreamPart>): Promise<StreamEvent[]> {
   const all: StreamEvent[] = [];
-  for await (const event of events) all.push(event);
+  for await (const part of parts) if (part.kind === 'event') all.push(part.event);
   return all;
 }
 
@@ -78,10 +79,10 @@ test('events arrive one by one, with the turn’s id; the end of the body is the
       setTimeout(() => response.end('ta: {"type":"future"}\r\n\r\n\n'), 20);
     },
     async (url) => {
-      const { turnId, events } = await new ChatKitClient(url).stream(ASK);
+      const { turnId, parts } = await new ChatKitClient(url).stream(ASK);
       assert.equal(turnId, 'turn_1');
       assert.deepEqual(
-        (await collect(events)).map((event) => event.type),
+        (await collect(parts)).map((event) => event.type),
         ['progress_update', 'future'],
       );
     },
@@ -155,10 +156,10 @@ test('a stream that breaks off is a connection error, after the events that came
       breakOff = () => response.destroy();
     },
     async (url) => {
-      const { events } = await new ChatKitClient(url).stream(ASK);
-      assert.equal((await events.next()).done, false);
+      const { parts } = await new ChatKitClient(url).stream(ASK);
+      assert.equal((await parts.next()).done, false);
       breakOff();
-      await assert.rejects(events.next(), ChatKitConnectionError);
+      await assert.rejects(parts.next(), ChatKitConnectionError);
     },
   );
 });
@@ -173,11 +174,11 @@ test('an abort ends the request at the server and leaves as an abort', async () 
     },
     async (url) => {
       const controller = new AbortController();
-      const { events } = await new ChatKitClient(url).stream(ASK, controller.signal);
-      await events.next();
+      const { parts } = await new ChatKitClient(url).stream(ASK, controller.signal);
+      await parts.next();
       controller.abort();
       await assert.rejects(
-        events.next(),
+        parts.next(),
         (error: unknown) => error instanceof Error && error.name === 'AbortError',
       );
       await closed;
@@ -194,8 +195,8 @@ test('a reader that stops reading closes the request', async () => {
       response.write('data: {"type":"progress_update","text":"a"}\n\n');
     },
     async (url) => {
-      const { events } = await new ChatKitClient(url).stream(ASK);
-      for await (const _event of events) break;
+      const { parts } = await new ChatKitClient(url).stream(ASK);
+      for await (const _event of parts) break;
       await closed;
     },
   );
@@ -206,8 +207,8 @@ test('what is not the protocol is a protocol error', async () => {
     (_request, response) =>
       response.writeHead(200, { 'Content-Type': 'text/event-stream' }).end('data: {oops\n\n'),
     async (url) => {
-      const { events } = await new ChatKitClient(url).stream(ASK);
-      await assert.rejects(events.next(), ChatKitProtocolError);
+      const { parts } = await new ChatKitClient(url).stream(ASK);
+      await assert.rejects(parts.next(), ChatKitProtocolError);
       await assert.rejects(
         new ChatKitClient(url).call('threads.delete', { thread_id: 't' }),
         ChatKitProtocolError,
@@ -221,10 +222,11 @@ test('a turn is cancelled beside the protocol’s own address', async () => {
   await withServer(
     (request, response) => {
       seen.push(`${request.method} ${request.url}`);
-      response.end('{}');
+      response.end('{"id":"turn_1","thread_id":"thr_1","state":"cancelled","reason":null}');
     },
     async (url) => {
-      await new ChatKitClient(url).cancelTurn('turn_1');
+      const turn = await new ChatKitClient(url).cancelTurn('turn_1');
+      assert.deepEqual(turn, { id: 'turn_1', state: 'cancelled' });
       await new ChatKitClient(`${url}/?tenant=a`).cancelTurn('turn/2');
     },
   );

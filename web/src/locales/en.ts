@@ -52,5 +52,6 @@ export const en = {
   'error.request': 'The server could not handle this request.',
   'error.offline': 'The server could not be reached. Your message was not sent.',
   'error.signed-out': 'You are signed out. Sign in again to go on.',
-  'error.busy': 'Your message was not sent: another answer is still running in this conversation.',
+  'error.busy':
+    'An answer is still being written in this conversation. Your message was not sent; send it again afterwards.',
 } as const;
