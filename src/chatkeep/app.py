@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
@@ -26,6 +27,7 @@ from chatkeep.files.attachments import Attachments, FileLimits
 from chatkeep.files.sharing import SharedFiles
 from chatkeep.files.signing import LinkSigner
 from chatkeep.files.sweeping import Sweeper
+from chatkeep.http.admin import AdminEndpoint
 from chatkeep.http.asking import Asking
 from chatkeep.http.conversations import ConversationsEndpoint
 from chatkeep.http.files import FilesEndpoint
@@ -42,7 +44,7 @@ from chatkeep.models.catalog import Catalog
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.opening import open_models
-from chatkeep.ports import FileStorage, Relay
+from chatkeep.ports import FileStorage, Relay, Store
 from chatkeep.protocol.answers import Answers
 from chatkeep.protocol.hosting import Contexts, Host, ServerFactory, make_server
 from chatkeep.protocol.preflight import Preflight
@@ -139,6 +141,7 @@ class Chatkeep:
             ).routes(),
             *SharesEndpoint(self.store, asking).routes(),
             *TurnsEndpoint(self.store, self.engine, self._host, answers, asking).routes(),
+            *_admin_routes(self.store, settings),
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
         assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))
@@ -226,6 +229,11 @@ class Chatkeep:
 def _open_storage(settings: Settings) -> FileStorage:
     url = settings.files.url
     return open_storage(url.get_secret_value() if url else None, data_dir=settings.data_dir)
+
+
+def _admin_routes(store: Store, settings: Settings) -> list[Route]:
+    token = settings.admin.token
+    return AdminEndpoint(store, token.get_secret_value()).routes() if token else []
 
 
 def _open_relay(settings: Settings, database_url: str) -> Relay:

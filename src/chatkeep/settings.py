@@ -244,6 +244,14 @@ class Turns(_Section):
     )
 
 
+class Admin(_Section):
+    """What operators can ask over HTTP."""
+
+    token: Annotated[SecretStr, Field(min_length=32)] | None = Field(
+        None, description="a secret of 32 characters or more; without one there is no /admin"
+    )
+
+
 class Shutdown(_Section):
     """How to stop."""
 
@@ -271,6 +279,7 @@ class Settings(_Section):
     files: Files = Files()
     retention: Retention = Retention()
     turns: Turns = Turns()
+    admin: Admin = Admin()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

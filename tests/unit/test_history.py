@@ -98,15 +98,20 @@ async def test_the_newest_message_is_kept_even_when_it_is_too_long(store: Store)
     assert len(await texts(store, question, 100)) == 1
 
 
-async def test_a_retry_sees_only_what_was_before(store: Store) -> None:
-    """Items behind the message to answer are not shown."""
-    await fill(store, 3)
-
-    assert await texts(store, item("user_message", 2, "question 1"), 10_000) == [
-        "question 0",
-        "answer 0",
-        "question 1",
+async def test_a_message_that_waited_sees_the_answers_before_it(store: Store) -> None:
+    """They are stored behind it; messages that still wait are not shown."""
+    await store.save_thread(THREAD, CONTEXT)
+    waited = item("user_message", 1, "second")
+    said: list[ThreadItem] = [
+        item("user_message", 0, "first"),
+        waited,
+        item("user_message", 2, "third"),
+        item("assistant_message", 3, "to the first"),
     ]
+    for each in said:
+        await store.add_thread_item("thr_1", each, CONTEXT)
+
+    assert await texts(store, waited, 10_000) == ["first", "to the first", "second"]
 
 
 async def test_going_on_without_a_message_sees_the_whole_thread(store: Store) -> None:

@@ -17,7 +17,7 @@ import { minify } from 'terser';
 import { alias, ROOT, withoutUnusedRules } from './bundle.mjs';
 
 const OUT = process.env.CHATKEEP_ASSETS ?? join(ROOT, '..', 'src', 'chatkeep', 'assets');
-const BUDGET = 60 * 1024;
+const BUDGET = 61 * 1024;
 
 /** Stylesheets of the shadow root are imported as minified text. */
 const stylesheets = {

@@ -62,8 +62,9 @@ async def load_history(
         store: Where the thread is.
         converter: Items to input.
         thread: The thread.
-        newest: The message to answer; what was stored behind it is not looked at (a retry leaves
-            the old answer there until the new one exists). None: the whole thread.
+        newest: The message to answer. It comes last, also when answers to earlier messages were
+            stored behind it because it had to wait; messages behind it, which wait themselves,
+            are left out. None: the whole thread.
         context: Who is asking.
         budget_tokens: Older items are left out when the input would have more tokens. The newest
             one is always kept.
@@ -82,8 +83,7 @@ async def load_history(
     if newest is not None:
         kept.append(await convert(newest))
     used = sum(map(estimate_tokens, kept))
-    before = newest.id if newest else None
-    async for item in _newest_first(store, thread.id, before, context):
+    async for item in _newest_first(store, thread.id, newest, context):
         converted = await convert(item)
         used += estimate_tokens(converted)
         if kept and used > budget_tokens:
@@ -110,13 +110,18 @@ def _tokens_of(part: Any) -> int:
 
 
 async def _newest_first(
-    store: Store, thread_id: str, before: str | None, context: RequestContext
+    store: Store, thread_id: str, newest: UserMessageItem | None, context: RequestContext
 ) -> AsyncIterator[ThreadItem]:
-    after = before
+    """Yield what is said to the model before a message, or all there is."""
+    behind = newest is not None
+    after = None
     while True:
         page = await store.load_thread_items(thread_id, after, _PAGE, "desc", context)
         for item in page.data:
-            yield item
+            if newest is not None and item.id == newest.id:
+                behind = False
+            elif not (behind and isinstance(item, UserMessageItem)):
+                yield item
         if not page.has_more:
             return
         after = page.after

@@ -13,6 +13,7 @@ from chatkeep.cli.importing import import_file
 from chatkeep.cli.migrate import migrate
 from chatkeep.cli.model import model
 from chatkeep.cli.serve import serve
+from chatkeep.cli.turns import turns
 from chatkeep.errors import ChatkeepError
 
 
@@ -22,7 +23,8 @@ def cli() -> None:
     """Chatkeep: a self-hosted ChatKit server."""
 
 
-for command in (serve, check, migrate, model, copy, erase, hold, export, import_file):
+commands = (serve, check, turns, migrate, model, copy, erase, hold, export, import_file)
+for command in commands:
     cli.add_command(command)
 
 

@@ -105,7 +105,7 @@ class ChatKitEndpoint:
         headers = {"Set-Cookie": identity.set_cookie} if identity.set_cookie else {}
         if is_streaming(parsed):
             turn = await self._turn(request, parsed, body, context)
-            return self._stream(request, turn, context, headers)
+            return await self._stream(request, turn, context, headers)
         await self.preflight.check(parsed, context)
         if isinstance(parsed, ThreadsDeleteReq):
             # Else its answer would go on, paid for and with nowhere to go.
@@ -131,16 +131,18 @@ class ChatKitEndpoint:
         opening = [self.host.encode(event) for event in ordered.opening]
         return await self.engine.begin(ordered.order, opening, context, ordered.given)
 
-    def _stream(
+    async def _stream(
         self, request: Request, turn: Turn, context: RequestContext, headers: dict[str, str]
     ) -> Response:
         framing = _framing(request)
         reader = TurnReader(self.engine, self.store, turn.id, 0, context)
         # Whoever reads numbers can come back, and stops a turn by saying so.
+        first = await reader.next(0) if turn.ended_at is not None else None
         leaves = self.leaving_cancels and framing is not Framing.NUMBERED
         return EventsResponse(
             reader,
             framing,
+            first=first,
             present=lambda json: self.host.present(json, context),
             headers={**headers, "X-Chatkeep-Turn": turn.id},
             seen=lambda: self.answers.mark_read(turn.thread_id, context),

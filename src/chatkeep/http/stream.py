@@ -129,9 +129,9 @@ class EventsResponse(Response):
                     return _END if self._framing is Framing.NUMBERED else b""
                 if batch.then is Then.ELSEWHERE:
                     return self._farewell()
-                batch = await source.next(self._until_heartbeat())
+                batch = await source.next(max(self._until_heartbeat(), 0.0))
                 if not batch.events and self._until_heartbeat() <= 0:
-                    await self._write(send, b"" if self._framing is Framing.NDJSON else _HEARTBEAT)
+                    await self._beat(send)
         except PrunedError:
             return _END if self._framing is Framing.NUMBERED else b""
         except StoreUnavailableError:
@@ -139,6 +139,13 @@ class EventsResponse(Response):
         except ChatkeepError as error:
             _log.info("a reader was sent away", error=type(error).__name__)
             return self._farewell()
+
+    async def _beat(self, send: Send) -> None:
+        """Send a sign of life; JSON documents by the line have none."""
+        if self._framing is Framing.NDJSON:
+            self._sent_at = asyncio.get_running_loop().time()
+        else:
+            await self._write(send, _HEARTBEAT)
 
     def _farewell(self) -> bytes:
         """Return what sends a reader to another instance, or the user to try again."""

@@ -117,8 +117,14 @@ class TurnEngine:
 
     def take(self, turn: Turn) -> None:
         """Work on a turn that was taken over: begin again, if nothing of it has happened."""
-        running = RunningTurn(turn, self._work.context_of(turn), self._store)
         again = not turn.touched and not turn.cancel_requested and turn.fence <= _MAX_FENCE
+        try:
+            context = self._work.context_of(turn)
+        except ChatkeepError as error:
+            # Of another version. To leave it would be to take it again, for ever.
+            _log.warning("a turn cannot begin again", turn=turn.id, error=type(error).__name__)
+            context, again = RequestContext(turn.principal, request_id=turn.id), False
+        running = RunningTurn(turn, context, self._store)
         _log.info("a turn was taken over", turn=turn.id, begins_again=again)
         self._adopt(running, self._answer if again else self._give_up)
 
@@ -233,7 +239,7 @@ class TurnEngine:
                 replaces = await how(running)
             if running.stopping == "lost":
                 running.log.end(lost=True)
-            elif running.stopping == "shutdown" and not running.touched:
+            elif running.delivered and running.stopping == "shutdown" and not running.touched:
                 await hand_back(running, self._store)
             else:
                 await end(running, self._store, replaces=replaces)
@@ -252,7 +258,7 @@ class TurnEngine:
         """Do the turn's work; say whether its answer takes the place of what it replaces."""
         pump = Pump(running, self._work, self._work.answer(running))
         await self._drive(running, pump)
-        return pump.answered and not pump.failed and running.stopping is None
+        return pump.answered and not pump.failed and not running.delivered
 
     async def _give_up(self, running: RunningTurn) -> bool:
         """End a turn, as what it was: stopped by its user, or interrupted."""
@@ -267,14 +273,14 @@ class TurnEngine:
         try:
             await pump.run()
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if running.stopping is None or task is None:
+            if not running.delivered:
                 raise
-            task.uncancel()
         except Exception as caught:  # noqa: BLE001 - recorded, and told as the last event
             error = caught
-        if error is None and running.stopping is None:
-            return
+        if running.delivered and (task := asyncio.current_task()) is not None:
+            task.uncancel()  # also when its code has kept it to itself
+        if error is None and not running.delivered:
+            return  # told too late, or not at all: it is complete
         pump.tell()
         match running.stopping:
             case "stopped":

@@ -42,6 +42,7 @@ class RunningTurn:
         unknown: Tools that it had called, of which nobody knows whether they took effect.
         stopping: Why it was told to stop, in a word; None when it was not.
         task: What works on it.
+        delivered: Its code has been told to stop.
         ending: Its code has ended.
     """
 
@@ -68,6 +69,7 @@ class RunningTurn:
         self.stopping: str | None = None
         self.unknown: Sequence[str] = ()
         self.task: asyncio.Task[None] | None = None
+        self.delivered = False
         self.ending = False
         self._producing = False
         self._touched = turn.touched
@@ -111,8 +113,8 @@ class RunningTurn:
         if self.stopping is not None:
             return
         self.stopping = reason
-        if self._producing and self.task is not None:
-            self.task.cancel()
+        if self._producing:
+            self._deliver()
 
     def lose(self) -> None:
         """Give the turn up to whoever has it now; if it has just ended, its end finds out."""
@@ -122,6 +124,10 @@ class RunningTurn:
     def producing(self, now: bool) -> None:
         """Note whether the turn's code runs, and so may be cancelled."""
         self._producing = now
-        stopped = now and self.stopping is not None
-        if stopped and self.task is not None and not self.task.cancelling():
-            self.task.cancel()  # arrives where the code waits next
+        if now and self.stopping is not None and not self.delivered:
+            self._deliver()  # arrives where the code waits next
+
+    def _deliver(self) -> None:
+        if self.task is not None:
+            self.delivered = True
+            self.task.cancel()
