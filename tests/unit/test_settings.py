@@ -100,8 +100,6 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "models.context_tokens": "2048",
         "models.titles": "words",
         "retention.tenants": "acme=30",
-        "turns.on_disconnect": "cancel",
-        "turns.when_busy": "queue",
         "log.format": "json",
         "log.level": "debug",
     }
