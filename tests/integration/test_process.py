@@ -11,6 +11,7 @@ from chatkeep.models.scripted import Text
 from chatkeep.testing.client import ChatKitClient, user_input
 from chatkeep.testing.provider import ScriptedProvider
 from support.process import ServerProcess
+from support.waiting import until
 
 
 @pytest_asyncio.fixture
@@ -20,11 +21,17 @@ async def process(provider: ScriptedProvider, tmp_path: Path) -> AsyncIterator[S
         "OPENAI_BASE_URL": provider.base_url,
         "CHATKEEP_MODELS_TITLES": "words",
         "CHATKEEP_SHUTDOWN_GRACE": "0.5",
+        "CHATKEEP_TURNS_LEASE": "3",
     }
     running = ServerProcess(environment, tmp_path)
     await running.start()
     yield running
     await running.kill()
+
+
+async def ended(client: ChatKitClient, thread_id: str) -> bool:
+    """Whether no turn of the thread runs."""
+    return await client.open_turn(thread_id) is None
 
 
 async def test_a_killed_server_has_lost_nothing_that_was_acknowledged(
@@ -49,6 +56,7 @@ async def test_a_killed_server_has_lost_nothing_that_was_acknowledged(
     async with ChatKitClient(process.url) as client:
         client.http.cookies.update(cookies)
         after = await client.texts(answer.thread_id)
+        await until(lambda: ended(client, answer.thread_id))
         again = await client.say("four", answer.thread_id)
 
     assert after[:4] == before

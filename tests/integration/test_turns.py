@@ -9,17 +9,17 @@ from agents import Agent, function_tool
 from chatkeep.models.scripted import Call, Fail, Message, Pause, Step, Text, Thought
 from chatkeep.protocol import server as protocol
 from chatkeep.stores.sql.sqlite import SqliteDatabase
-from chatkeep.testing.client import ChatKitClient, ProblemResponse, user_input
+from chatkeep.testing.client import Answer, ChatKitClient, ProblemResponse, user_input
 from chatkeep.testing.provider import ScriptedProvider
 from support.live import Connect, LiveServer, StartServer
-from support.waiting import PATIENCE, still, until
+from support.waiting import PATIENCE, until
 
 
 class Flood:
-    """More text than all buffers between a provider and its reader hold."""
+    """More text than all buffers between a server and its reader hold."""
 
-    size = 200_000
-    piece = "word " * 20
+    size = 300
+    piece = "word-" * 2_000
     whole = size * len(piece)
 
     def __init__(self) -> None:
@@ -134,10 +134,41 @@ async def test_text_tool_text_gives_two_messages_with_two_ids(
     ]
 
 
-async def test_leaving_stops_the_provider_and_keeps_the_partial_answer(
-    server: LiveServer, client: ChatKitClient, provider: ScriptedProvider
+async def test_leaving_does_not_stop_an_answer(
+    client: ChatKitClient, provider: ScriptedProvider, server: LiveServer
+) -> None:
+    """A closed connection means nothing: the answer is there afterwards, complete."""
+    left = False
+
+    def script(_: Sequence[Message]) -> Iterable[Step]:
+        yield Text("one two ")
+        while not left:
+            yield Pause(0.01)
+        yield Text("three")
+
+    provider.script = script
+    events = client.stream("threads.create", input=user_input("count"))
+    thread_id = (await anext(events))["thread"]["id"]
+    async for event in events:
+        if event["type"] == "thread.item.updated":
+            break
+    await events.aclose()
+    left = True
+    await server.idle()
+
+    assert await client.texts(thread_id) == [
+        ("user_message", "count"),
+        ("assistant_message", "one two three"),
+    ]
+    assert provider.closed_early == 0
+
+
+async def test_leaving_stops_an_answer_where_the_settings_say_so(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
 ) -> None:
     """A closed connection closes the provider's socket; what was shown is there afterwards."""
+    server = await start_server(turns__on_disconnect="cancel")
+    client = connect(server)
     provider.script = lambda _: [Text("one two three "), Text("four " * 20_000, gap=0.02)]
     seen, thread_id = "", ""
     events = client.stream("threads.create", input=user_input("count"))
@@ -159,24 +190,48 @@ async def test_leaving_stops_the_provider_and_keeps_the_partial_answer(
     provider.script = ScriptedProvider().script
     again = await client.say("go on", thread_id)
     assert again.error is None
-    assert "interrupted" in str(provider.streamed[-1]["messages"])
+    assert "stopped the assistant's previous answer" in str(provider.streamed[-1]["messages"])
 
 
-async def test_leaving_while_the_server_waits_for_a_slow_client_keeps_the_partial(
+async def test_leaving_never_stops_what_is_read_with_numbers(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+) -> None:
+    """Who reads numbered events comes back, or stops the turn by saying so."""
+    left = False
+
+    def script(_: Sequence[Message]) -> Iterable[Step]:
+        yield Text("one ")
+        while not left:
+            yield Pause(0.01)
+        yield Text("two")
+
+    provider.script = script
+    client = connect(await start_server(turns__on_disconnect="cancel"))
+    async with client.numbered("threads.create", input=user_input("count")) as events:
+        await anext(events)
+        turn_id = events.turn_id
+    assert turn_id
+    left = True
+    rest = Answer("", [event async for event in client.events(turn_id)])
+
+    assert rest.text == "one two"
+    assert (await client.turn(turn_id))["state"] == "completed"
+
+
+async def test_a_reader_that_takes_nothing_does_not_hold_the_answer_back(
     server: LiveServer, client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
-    """A reader that stops reading holds the model back; when it leaves, nothing is lost."""
+    """Nobody has to read: the answer is written, and kept, while a reader stands still."""
     flood = Flood()
     provider.script = flood.script
     events = client.stream("threads.create", input=user_input("flood"))
     thread_id = (await anext(events))["thread"]["id"]
-    await still(lambda: flood.sent)
-    await events.aclose()
     await server.idle()
 
-    texts = await client.texts(thread_id)
-    assert texts[1][1].startswith("word word")
-    assert len(texts[1][1]) < flood.whole
+    assert flood.sent == flood.size
+    assert len((await client.texts(thread_id))[1][1]) == flood.whole
+    streamed = Answer(thread_id, [event async for event in events]).streamed
+    assert len(streamed) == flood.whole
 
 
 async def test_a_second_message_meanwhile_is_refused(
@@ -194,6 +249,7 @@ async def test_a_second_message_meanwhile_is_refused(
     provider.script = script
     events = client.stream("threads.create", input=user_input("first"))
     thread_id = (await anext(events))["thread"]["id"]
+    turn_id = client.turn_id
 
     with pytest.raises(ProblemResponse) as refused:
         await client.say("second", thread_id)
@@ -201,6 +257,7 @@ async def test_a_second_message_meanwhile_is_refused(
     rest = [event async for event in events]
 
     assert refused.value.status == 409
+    assert refused.value.body["turn_id"] == turn_id
     assert rest[-1]["type"] == "thread.updated"
     assert len(await client.texts(thread_id)) == 2
 
@@ -423,7 +480,7 @@ async def test_leaving_after_the_answer_is_complete_is_no_interruption(
 
 
 async def test_a_stopped_first_answer_has_a_name(
-    server: LiveServer, client: ChatKitClient, provider: ScriptedProvider
+    client: ChatKitClient, provider: ScriptedProvider
 ) -> None:
     """A thread whose first answer was stopped is named after its question."""
     provider.script = lambda _: [Text("word " * 20_000, gap=0.02)]
@@ -431,25 +488,11 @@ async def test_a_stopped_first_answer_has_a_name(
     async for event in events:
         if event["type"] == "thread.item.updated":
             break
-    await events.aclose()
+    assert client.turn_id
+    stopped = await client.cancel(client.turn_id)
 
-    await server.idle()
-
+    assert stopped["state"] == "cancelled"
     assert (await client.call("threads.list"))["data"][0]["title"] == "my question"
-
-
-async def test_a_stalled_reader_holds_the_provider_back(
-    client: ChatKitClient, provider: ScriptedProvider
-) -> None:
-    """What nobody reads is not fetched: every buffer on the way is bounded."""
-    flood = Flood()
-    provider.script = flood.script
-    events = client.stream("threads.create", input=user_input("flood"))
-    await anext(events)
-
-    # How soon the buffers are full is the machine's business; that they fill is ours.
-    assert await still(lambda: flood.sent) < flood.size
-    await events.aclose()
 
 
 async def test_deleting_a_thread_stops_its_answer(

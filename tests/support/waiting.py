@@ -17,16 +17,3 @@ async def until[T](condition: Callable[[], T | Awaitable[T]]) -> T:
             if found:
                 return found
             await asyncio.sleep(0.01)
-
-
-async def still(counted: Callable[[], int]) -> int:
-    """Wait until a number has stopped growing, and return it.
-
-    A machine may be so slow that it only seems to have stopped: assert nothing that this breaks.
-    """
-    async with asyncio.timeout(PATIENCE):
-        before, now = -1, counted()
-        while now != before:
-            await asyncio.sleep(0.5)
-            before, now = now, counted()
-    return now

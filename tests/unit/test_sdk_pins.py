@@ -24,7 +24,6 @@ from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.models.compatible import CompatibleModel, _ChatCompletions
 from chatkeep.models.scripted import ScriptedModel
-from chatkeep.protocol.answers import AnsweringServer
 from chatkeep.protocol.server import ChatkeepServer
 
 PINS = {"openai-chatkit": "1.6.5", "openai-agents": "0.24.0"}
@@ -49,14 +48,13 @@ COROUTINE, GENERATOR, PLAIN = "coroutine", "async generator", "plain"
 SERVER = {
     # What we override, and what calls it there.
     "respond": (["thread", "input_user_message", "context"], PLAIN),
-    "add_feedback": (["thread_id", "item_ids", "feedback", "context"], COROUTINE),
     "handle_stream_cancelled": (["thread", "pending_items", "context"], COROUTINE),
-    "_process_non_streaming": (["request", "context"], COROUTINE),
-    "_load_full_thread": (["thread_id", "context"], COROUTINE),
+    # What we call, of any server.
     "_build_user_message_item": (["input", "thread", "context"], COROUTINE),
-    # What we call.
     "_process_events": (["thread", "context", "stream"], GENERATOR),
+    "_process_non_streaming": (["request", "context"], COROUTINE),
     "_process_streaming_impl": (["request", "context"], GENERATOR),
+    "_update_pending_items": (["pending_items", "event"], PLAIN),
     "_to_thread_response": (["thread"], PLAIN),
     "_serialize": (["obj"], PLAIN),
 }
@@ -79,7 +77,6 @@ def test_methods_of_the_server(name: str) -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (AnsweringServer, ChatKitServer),
         (ChatkeepServer, ChatKitServer),
         (TurnContext, AgentContext),
         (ItemConverter, ThreadItemConverter),
@@ -97,17 +94,10 @@ def test_an_override_takes_what_the_sdk_passes(ours: type, theirs: type) -> None
         assert parameters(getattr(ours, name)) == parameters(getattr(theirs, name)), name
 
 
-def test_no_new_method_of_ours_hides_one_of_the_sdk() -> None:
-    """The private names of our server that the SDK has too are those we mean to override."""
-    ours = {**vars(AnsweringServer), **vars(ChatkeepServer)}
-    private = {name for name in ours if re.fullmatch(r"_[a-z].*", name)}
-    assert private & set(vars(ChatKitServer)) - {"_abc_impl"} == {
-        "_process_non_streaming",
-        "_load_full_thread",
-        "_build_user_message_item",
-        "_process_events",
-        "_process_new_thread_item_respond",
-    }
+def test_no_method_of_ours_hides_a_private_one_of_the_sdk() -> None:
+    """The private names of our server are not those of the SDK's."""
+    private = {name for name in vars(ChatkeepServer) if re.fullmatch(r"_[a-z].*", name)}
+    assert private & set(vars(ChatKitServer)) == {"_abc_impl"}
 
 
 def test_names_of_the_server_module() -> None:
@@ -122,17 +112,17 @@ def test_names_of_the_server_module() -> None:
     assert inspect.isasyncgenfunction(chatkit.server.stream_widget)
 
 
-def test_the_sdk_calls_what_we_override() -> None:
-    """Our overrides are reached: the SDK's own code names them."""
-    source = inspect.getsource(ChatKitServer)
-    for name in (
-        "_load_full_thread",
-        "_build_user_message_item",
-        "_process_events",
-        "_process_new_thread_item_respond",
-        "handle_stream_cancelled",
-    ):
-        assert f"self.{name}(" in source
+def test_the_parts_of_the_sdk_that_we_take_the_place_of() -> None:
+    """What a host does by itself is done in no other place of the SDK's code."""
+    new_message = inspect.getsource(ChatKitServer._process_new_thread_item_respond)
+    assert "self.store.add_thread_item(thread.id, item" in new_message
+    assert "yield ThreadItemDoneEvent(item=item)" in new_message
+    assert "lambda: self.respond(thread, item, context)" in new_message
+    assert "await self.handle_stream_cancelled(" in inspect.getsource(ChatKitServer._process_events)
+    impl = inspect.getsource(ChatKitServer._process_streaming_impl)
+    for kind in ("ThreadsAddClientToolOutputReq", "ThreadsAddStructuredInputReq"):
+        assert f"case {kind}():" in impl
+    assert "case ThreadsCustomActionReq():" in impl
 
 
 def test_the_context_of_an_agent() -> None:

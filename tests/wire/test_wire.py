@@ -1,7 +1,8 @@
 """The bytes on the wire: requests as clients send them, answers to the letter.
 
-The golden files hold whole responses with ids and times replaced. To write them anew after a
-deliberate change: `CHATKEEP_TEST_WRITE_GOLDEN=1`, and read the difference.
+The golden files hold whole responses with ids and times replaced, and the pieces of a text joined:
+how many of them come as one event depends on how they were read from the provider. To write them
+anew after a deliberate change: `CHATKEEP_TEST_WRITE_GOLDEN=1`, and read the difference.
 """
 
 import json
@@ -22,6 +23,21 @@ from chatkeep.testing.provider import ScriptedProvider
 GOLDEN = Path(__file__).parent / "golden"
 WRITE = bool(os.environ.get("CHATKEEP_TEST_WRITE_GOLDEN"))
 _EVENT: TypeAdapter[Any] = TypeAdapter(ThreadStreamEvent)
+
+
+_PIECES = re.compile(
+    r'((?:data: )?\{"type":"thread\.item\.updated","item_id":"[^"]+","update":\{"type":'
+    r'"assistant_message\.content_part\.text_delta","content_index":\d+,"delta":")'
+    r'((?:[^"\\]|\\.)*)"\}\}\n+\1'
+)
+
+
+def joined(text: str) -> str:
+    """Return the events with the pieces of a text that follow each other as one."""
+    before = None
+    while text != before:
+        before, text = text, _PIECES.sub(r"\1\2", text)
+    return text
 
 
 class Normaliser:
@@ -48,7 +64,7 @@ def matches() -> Callable[[str, bytes], None]:
     normalise = Normaliser()
 
     def compare(name: str, body: bytes) -> None:
-        text = normalise(body.decode())
+        text = joined(normalise(body.decode()))
         path = GOLDEN / name
         if WRITE:
             path.write_text(text)

@@ -1,8 +1,8 @@
 """A ChatKit client for tests: what the front end does, without a browser."""
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 from weakref import WeakSet
@@ -70,6 +70,77 @@ class Answer:
         return [event for event in self.events if event["type"] == type]
 
 
+class NumberedStream:
+    """The numbered events of a turn, or of a thread's turns: an iterator of events.
+
+    Args:
+        response: The response that they come in, not begun.
+
+    Attributes:
+        turn_id: The turn that the response is of, or that the events are of now.
+        number: The number of the last event that came.
+        comments: What came as comments, heartbeats (empty ones) too.
+    """
+
+    def __init__(self, response: AbstractAsyncContextManager[httpx2.Response]) -> None:
+        self._opening = response
+        self._stack = AsyncExitStack()
+        self._lines: AsyncIterator[str] | None = None
+        self.turn_id: str | None = None
+        self.number = 0
+        self.comments: list[str] = []
+
+    @property
+    def ended(self) -> str | None:
+        """How the body ended: `end`, `reconnect`, or None: it was cut, or has not."""
+        last = self.comments[-1] if self.comments else None
+        return last if last in ("end", "reconnect") else None
+
+    async def __aenter__(self) -> Self:
+        """Send the request.
+
+        Raises:
+            ProblemResponse: The server refused it.
+        """
+        if self._lines is None:
+            response = await self._stack.enter_async_context(self._opening)
+            await _checked(response)
+            self.turn_id = response.headers.get("x-chatkeep-turn")
+            self._lines = lines = _lines(response)
+            self._stack.push_async_callback(lines.aclose)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connection."""
+        await self._stack.aclose()
+
+    def __aiter__(self) -> Self:
+        """Return the stream."""
+        return self
+
+    async def __anext__(self) -> Event:
+        """Return the next event.
+
+        Raises:
+            ProblemResponse: The server refused the request, which the first call sends.
+        """
+        await self.__aenter__()
+        assert self._lines is not None
+        async for line in self._lines:
+            name, _, value = line.partition(": ")
+            if name == "id":
+                self.number = int(value)
+            elif name == "data":
+                event: Event = json.loads(value)
+                return event
+            elif line.startswith(":"):
+                self.comments.append(value)
+                if value.startswith("turn "):
+                    self.turn_id = value.removeprefix("turn ")
+        await self._stack.aclose()
+        raise StopAsyncIteration
+
+
 def user_input(text: str, **options: Any) -> dict[str, Any]:
     """Return a `UserMessageInput` with one text."""
     content = [{"type": "input_text", "text": text}]
@@ -82,6 +153,9 @@ class ChatKitClient:
     Args:
         base_url: The server.
         transport: For instance `httpx2.ASGITransport(app)`; the network by default.
+
+    Attributes:
+        turn_id: The turn of the last stream that was begun.
     """
 
     def __init__(
@@ -91,6 +165,8 @@ class ChatKitClient:
             base_url=base_url, transport=transport, timeout=60, trust_env=False
         )
         self._streams: WeakSet[AsyncGenerator[Event]] = WeakSet()
+        self._numbered: WeakSet[NumberedStream] = WeakSet()
+        self.turn_id: str | None = None
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -101,6 +177,9 @@ class ChatKitClient:
         for events in list(self._streams):
             with suppress(RuntimeError):  # somebody reads it right now, and will close it
                 await events.aclose()
+        for numbered in list(self._numbered):
+            with suppress(RuntimeError):
+                await numbered.__aexit__()
         await self.http.aclose()
 
     async def call(self, type: str, **params: Any) -> Any:
@@ -110,28 +189,84 @@ class ChatKitClient:
             ProblemResponse: The server refused it.
         """
         response = await self.http.post("/chatkit", json={"type": type, "params": params})
-        if response.status_code != httpx2.codes.OK:
-            raise ProblemResponse(response)
+        await _checked(response)
         return response.json()
 
-    def stream(self, type: str, **params: Any) -> AsyncGenerator[Event]:
+    def stream(
+        self, type: str, *, idempotency_key: str | None = None, **params: Any
+    ) -> AsyncGenerator[Event]:
         """Yield the events of a streaming request; closing them closes the connection.
 
         Raises:
             ProblemResponse: The server refused it.
         """
-        events = self._stream({"type": type, "params": params})
+        events = self._stream({"type": type, "params": params}, _headers(idempotency_key))
         self._streams.add(events)
         return events
 
-    async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[Event]:
-        async with self.http.stream("POST", "/chatkit", json=body) as response:
-            if response.status_code != httpx2.codes.OK:
-                await response.aread()
-                raise ProblemResponse(response)
-            async for line in response.aiter_lines():
-                if line.startswith("data: "):
-                    yield json.loads(line.removeprefix("data: "))
+    async def _stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Event]:
+        request = self.http.stream("POST", "/chatkit", json=body, headers=headers)
+        async with request as response:
+            await _checked(response)
+            self.turn_id = response.headers["x-chatkeep-turn"]
+            async with aclosing(_lines(response)) as lines:
+                async for line in lines:
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
+
+    def numbered(
+        self, type: str, *, idempotency_key: str | None = None, **params: Any
+    ) -> NumberedStream:
+        """Return the events of a streaming request with their numbers."""
+        body = {"type": type, "params": params}
+        headers = _headers(idempotency_key) | {"X-Chatkeep-Events": "numbered"}
+        return self._open(self.http.stream("POST", "/chatkit", json=body, headers=headers))
+
+    def events(self, turn_id: str, after: int = 0) -> NumberedStream:
+        """Return a turn's events behind a number."""
+        path = f"/chatkit/turns/{turn_id}/events"
+        return self._open(self.http.stream("GET", path, params={"after": after}))
+
+    def follow(self, thread_id: str, after: int | None = None) -> NumberedStream:
+        """Return the events of a thread's turns, from the one that runs, or behind a number."""
+        headers = {} if after is None else {"Last-Event-ID": str(after)}
+        path = f"/chatkit/threads/{thread_id}/events"
+        return self._open(self.http.stream("GET", path, headers=headers))
+
+    def _open(self, response: AbstractAsyncContextManager[httpx2.Response]) -> NumberedStream:
+        stream = NumberedStream(response)
+        self._numbered.add(stream)
+        return stream
+
+    async def turn(self, turn_id: str) -> dict[str, Any]:
+        """Return a turn.
+
+        Raises:
+            ProblemResponse: There is none.
+        """
+        return await self._turn("GET", f"/chatkit/turns/{turn_id}")
+
+    async def cancel(self, turn_id: str) -> dict[str, Any]:
+        """Stop a turn, and return it.
+
+        Raises:
+            ProblemResponse: There is none.
+        """
+        return await self._turn("POST", f"/chatkit/turns/{turn_id}/cancel")
+
+    async def open_turn(self, thread_id: str) -> dict[str, Any] | None:
+        """Return the turn of a thread that runs, or is the next to.
+
+        Raises:
+            ProblemResponse: There is no such thread.
+        """
+        return await self._turn("GET", f"/chatkit/threads/{thread_id}/turn") or None
+
+    async def _turn(self, method: str, path: str) -> dict[str, Any]:
+        response = await self.http.request(method, path)
+        await _checked(response)
+        turn: dict[str, Any] = response.json() if response.content else {}
+        return turn
 
     async def say(self, text: str, thread_id: str | None = None, **options: Any) -> Answer:
         """Send a message, in a new thread or a given one, and return the whole answer."""
@@ -157,3 +292,27 @@ class ChatKitClient:
             for item in await self.items(thread_id)
             if item["type"] in ("user_message", "assistant_message")
         ]
+
+
+def _headers(idempotency_key: str | None) -> dict[str, str]:
+    return {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+
+
+async def _checked(response: httpx2.Response) -> None:
+    """Return when the server did not refuse the request.
+
+    Raises:
+        ProblemResponse: It did.
+    """
+    if not response.is_success:
+        await response.aread()
+        raise ProblemResponse(response)
+
+
+async def _lines(response: httpx2.Response) -> AsyncGenerator[str]:
+    """Yield the lines of a body; the client's own would also end one at U+2028."""
+    rest = b""
+    async for chunk in response.aiter_bytes():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode()

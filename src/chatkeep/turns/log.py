@@ -165,7 +165,8 @@ class TurnLog:
             if entry.number <= until:
                 entries.append(entry)
         self._rows += _rows(entries[::-1])
-        return list(self._rows)
+        # Those that the turn's end has asked for may be behind what is shown.
+        return [row for row in self._rows if row.last <= until]
 
     def saved(self, number: int) -> None:
         """Note that all events up to a number are stored."""
