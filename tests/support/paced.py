@@ -1,6 +1,7 @@
 """A provider at the socket whose answer follows from the message, at a pace that it names."""
 
 import asyncio
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -32,12 +33,14 @@ class Call:
 
     Attributes:
         began: When it came, by the clock that `time.monotonic` has in every process.
+        ended: When the last of it was sent, or the client had left.
         closed: When the client left before the end; None if it did not.
         complete: The answer was sent to its end.
         over: Set when nothing more comes.
     """
 
     began: float = field(default_factory=monotonic)
+    ended: float = math.inf
     closed: float | None = None
     complete: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,6 +70,7 @@ class PacedProvider(ScriptedProvider):
             call.closed = monotonic()
             raise
         finally:
+            call.ended = monotonic()
             call.over.set()
 
 

@@ -252,17 +252,14 @@ class Visitor:
     async def _resume(self, sent: Sent) -> AsyncIterator[httpx2.Response]:
         url = f"{self._url(None)}chatkit/turns/{sent.turn_id}/events"
         headers = {"Last-Event-ID": str(sent.last)}
-        began = monotonic()
         async with self.http.stream("GET", url, headers=headers) as response:
-            if response.status_code == HTTPStatus.GONE:
-                sent.gone = True
-            elif response.status_code == HTTPStatus.OK:
-                sent.first_bytes.append(-began)
+            sent.gone = response.status_code == HTTPStatus.GONE
             yield response
 
     async def _read(self, sent: Sent, opened: Any, stop: int | None) -> str | None:
         """Read one body; return how it ended, None if there was none."""
         body: str | None = None
+        asked = None if sent.turn_id is None else monotonic()
         try:
             async with opened as response:
                 if response.status_code != HTTPStatus.OK:
@@ -272,15 +269,18 @@ class Visitor:
                     return None
                 body = "cut"
                 async with aclosing(_lines(response)) as lines:
-                    return await self._take(sent, lines, stop)
+                    return await self._take(sent, lines, stop, asked)
         except httpx2.TransportError:
             return body
 
-    async def _take(self, sent: Sent, lines: AsyncGenerator[str], stop: int | None) -> str:
+    async def _take(
+        self, sent: Sent, lines: AsyncGenerator[str], stop: int | None, asked: float | None
+    ) -> str:
         number = events = 0
         async for line in lines:
-            if sent.first_bytes and sent.first_bytes[-1] < 0:
-                sent.first_bytes[-1] += monotonic()
+            if asked is not None:
+                sent.first_bytes.append(monotonic() - asked)
+                asked = None
             if line.startswith("id: "):
                 number = int(line.removeprefix("id: "))
             elif line.startswith("data: "):
