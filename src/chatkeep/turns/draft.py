@@ -65,12 +65,13 @@ class Draft:
                 del self._items[item.id]
 
     async def flush(self) -> None:
-        """Store what is here."""
-        for item in self.items:
-            await patient(
-                partial(self._store.add_thread_item, self._thread_id, item, self._context)
-            )
-            self.stored([item])
+        """Store what is here, and what is added meanwhile."""
+        while items := self.items:
+            for item in items:
+                await patient(
+                    partial(self._store.add_thread_item, self._thread_id, item, self._context)
+                )
+                self.stored([item])
 
     async def save_thread(self, thread: ThreadMetadata) -> bool:
         """Store what the turn has changed of its thread; say whether it is this one.
