@@ -121,10 +121,28 @@ async def test_work_whose_commit_is_forgotten_is_not_done_twice(
         turn_id = f"trn_{n}"
         turn = await mongo_store.begin_turn(turn_order(turn_id, message=question(turn_id)), ANN)
         await mongo_store.keep_turns([sign(turn_id, rows=[EventRow(1, 1, "a")])])
+        await mongo_store.begin_tool_call(turn_id, 1, "call_1", "tool", ANN)
+        assert len(await mongo_store.load_tool_calls(turn_id, ANN)) == 1
         end = TurnEnd(TurnState.COMPLETED, items=[message(f"end_{n}")])
         ended = await mongo_store.end_turn(turn_id, 1, end, ANN)
         assert (turn.id, ended.state) == (turn_id, "completed")
     assert (await item_ids(mongo_store))[2:] == ["trn_0", "end_0", "trn_1", "end_1"]
+
+
+async def test_a_turn_is_claimed_once_though_its_commit_is_forgotten(
+    mongo_store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each claim gives one turn, the one that its first try has taken."""
+    for n in range(4):
+        await mongo_store.save_thread(thread(f"thr_{n}"), ANN)
+        await mongo_store.begin_turn(turn_order(f"trn_{n}", f"thr_{n}"), ANN)
+        await mongo_store.release_turn(f"trn_{n}", 1, ANN)
+    forget_after_commit(monkeypatch)
+    taken = [await mongo_store.claim_turn("two", 3600) for _ in range(4)]
+    assert sorted((turn.id, turn.fence) for turn in taken if turn) == [
+        (f"trn_{n}", 2) for n in range(4)
+    ]
+    assert await mongo_store.claim_turn("two", 9) is None
 
 
 async def test_an_outcome_that_nobody_tells_is_unknown(relayed: MongoStore, relay: Relay) -> None:

@@ -17,6 +17,7 @@ from chatkeep.stores.sql import postgres as backend
 from chatkeep.stores.sql.store import SqlStore
 from chatkeep.testing.store_pages import item_ids, thread_ids
 from chatkeep.testing.store_samples import asking, message, question, thread
+from support.lost_commits import lose_after_commit
 from support.postgres import OpenPostgres, PostgresServer
 from support.waiting import PATIENCE, until
 
@@ -428,23 +429,3 @@ async def test_nul_is_stored_one_to_one(postgres_store: Store) -> None:
     for each in ids:
         assert (await postgres_store.load_thread(each, ANN)).title == each
         assert (await postgres_store.load_item(each, each, ANN)).id == each
-
-
-def lose_after_commit(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Lose the connection behind every other COMMIT; return a list that grows with each."""
-    lost: list[int] = []
-    engine = store._db._writer
-    assert engine is not None
-    commit = engine.dialect.do_commit
-    calls = 0
-
-    def losing(connection: Any) -> None:
-        nonlocal calls
-        commit(connection)
-        calls += 1
-        if calls % 2:
-            lost.append(calls)
-            raise ConnectionResetError
-
-    monkeypatch.setattr(engine.dialect, "do_commit", losing)
-    return lost

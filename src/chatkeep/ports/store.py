@@ -50,6 +50,9 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
       stays good when the row it came from is deleted. `Page.after` is set exactly when `has_more`
       is. `limit` must be at least 1 (`ValueError`).
     * **Holds.** Under a legal hold, whatever deletes raises `HeldError` and deletes nothing.
+    * **Leases.** What a context with a lease writes to a thread is stored only while the lease is
+      held, and touches the turn; `LeaseLostError` otherwise. Calls that name a turn and a fence
+      do not look at the context's.
     * **Copies.** What is returned is the caller's to change; what is passed in is not kept.
     * **Time.** Datetimes come back aware and in UTC. Naive ones, as the SDK makes them, are read
       as local time.
@@ -301,7 +304,11 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
     async def end_tool_call(
         self, turn_id: str, fence: int, call_id: str, context: RequestContext
     ) -> None:
-        """Note that the newest call with this id has ended. Raises as `touch_turn`."""
+        """Note that the newest call with this id has ended, now or before. Raises as `touch_turn`.
+
+        Raises:
+            NotFoundError: This holder has noted no such call.
+        """
 
     @abstractmethod
     async def load_tool_calls(self, turn_id: str, context: RequestContext) -> Sequence[ToolCall]:
