@@ -146,7 +146,7 @@ async def test_a_turn_that_writes_is_touched(desk: Desk) -> None:
     with desk.working() as store:
         await store.load_thread("thr_1", ANN)
         assert not desk.running.touched
-        await store.title_thread("thr_1", "Title", ANN)
+        await store.title_thread("thr_1", "Title", desk.running.context)
         assert (await store.load_turn("trn_1", ANN)).touched
 
     assert desk.running.touched
