@@ -1,7 +1,7 @@
 """A database of the first schema, with conversations in it, is one of today's after the upgrade."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from chatkit.types import ThreadItem
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from chatkeep.ports import Store
+from chatkeep.ports import EventRow, Store, TurnEnd, TurnState
 from chatkeep.postgres.url import read_url
 from chatkeep.stores import apply_migrations, open_store
 from chatkeep.stores.encoding import encode_item
@@ -25,6 +25,7 @@ from chatkeep.testing.store_samples import (
     hidden,
     message,
     question,
+    sign,
     thread,
     turn_order,
 )
@@ -49,11 +50,16 @@ THREADS = [
 UNREADABLE = '{"id": "?", "type": "from the future"}'
 
 
-def fill(connection: Connection) -> None:
-    """Bring an empty database to the first schema, and write as the first release did."""
+def upgrade(connection: Connection, revision: str) -> None:
+    """Bring a database to a schema."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "chatkeep.stores:migrations")
-    command.upgrade(config, "0001")
+    command.upgrade(config, revision)
+
+
+def fill(connection: Connection) -> None:
+    """Bring an empty database to the first schema, and write as the first release did."""
+    upgrade(connection, "0001")
     own = {"tenant": "acme", "owner": "ann"}
 
     def insert(table: str, **values: Any) -> None:
@@ -139,5 +145,54 @@ async def test_conversations_of_the_first_schema_are_found(url: str) -> None:
         assert newest.thread.id == "thr_quiet"
         expired = await store.expire_threads("acme", LATER, 9)
         assert [each.thread_id for each in expired] == ["thr_many"]
+    finally:
+        await store.aclose()
+
+
+OLD_TURN = """INSERT INTO turns (tenant, owner, id, thread_id, state, request, digest, holder,
+fence, lease_until, cancel_requested, touched, last_event, created_at)
+VALUES ('acme', 'ann', :turn, :thread, 'running', '{}', 'd', 'old', 1, 1, false, false, 2, 1)"""
+OLD_EVENT = """INSERT INTO turn_events (tenant, owner, turn_id, first, last, body)
+VALUES ('acme', 'ann', :turn, 1, 2, 'x')"""
+
+
+async def begin_as_before(engine: AsyncEngine, revision: str, turn: str, thread_id: str) -> None:
+    """Store a turn with an event as a process of the second schema did."""
+
+    def write(connection: Connection) -> None:
+        upgrade(connection, revision)
+        for statement in (OLD_TURN, OLD_EVENT):
+            connection.execute(text(statement), {"turn": turn, "thread": thread_id})
+
+    async with engine.begin() as connection:
+        await connection.run_sync(write)
+    await engine.dispose()
+
+
+def engine_of(url: str) -> AsyncEngine:
+    """Return an engine that may migrate."""
+    if url.startswith("sqlite"):
+        return SqliteDatabase(Path(url.removeprefix("sqlite:///")))._engine("migrate")
+    return PostgresDatabase(read_url(url))._engine(migrating=True)
+
+
+async def test_turns_of_the_second_schema_go_on(url: str) -> None:
+    """Begun before the upgrade, or after it by a process of before: taken over, ended, pruned."""
+    await begin_as_before(engine_of(url), "0002", "trn_1", "thr_1")
+    assert await apply_migrations(url, data_dir=Path()) == ("0003",)
+    await begin_as_before(engine_of(url), "0003", "trn_2", "thr_many")
+    store = open_store(url, data_dir=Path())
+    await store.open()
+    try:
+        for _ in range(2):
+            turn = await store.claim_turn("new", 3600)
+            assert turn is not None
+            assert (turn.fence, turn.last_event, turn.event_at, turn.doing) == (2, 2, None, None)
+            assert await store.load_tool_calls(turn.id, ANN) == []
+            sign_of_life = sign(turn.id, 2, ANN, rows=[EventRow(3, 3, "y")], doing="a tool")
+            assert await store.keep_turns([sign_of_life]) == [turn.id]
+            await store.end_turn(turn.id, 2, TurnEnd(TurnState.COMPLETED), ANN)
+        assert await store.claim_turn("new", 9) is None
+        assert await store.prune_turn_events(datetime(2100, 1, 1, tzinfo=UTC), 9) == 2
     finally:
         await store.aclose()

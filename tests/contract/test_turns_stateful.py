@@ -39,7 +39,7 @@ from support.mongo import MongoServer
 from support.postgres import PostgresServer
 
 HISTORIES = settings(
-    max_examples=15,
+    max_examples=20,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
@@ -50,7 +50,7 @@ HISTORIES = settings(
 USERS = st.sampled_from(["ann", "bob"])
 THREADS = st.sampled_from(["thr_0", "thr_1"])
 ITEMS = st.sampled_from([f"msg_{n}" for n in range(4)])
-CALLS = st.sampled_from(["call_0", "call_1"])
+CALLS = st.sampled_from(["call_0", "call_0", "call_1"])
 LATE = st.sampled_from([0, 0, 0, 1])
 """By how much a writer's fence is too old."""
 
@@ -134,6 +134,11 @@ class TurnMachine(RuleBasedStateMachine):
         """Return the ids of the items of a turn's thread."""
         return self.items[turn.context.principal.user, turn.thread_id]
 
+    def likely(self) -> list[Work]:
+        """Return the turns that are open, and the newest ones."""
+        ended = [turn for turn in self.turns if turn.state not in ("queued", "running")]
+        return [turn for turn in self.turns if turn not in ended] + ended[-2:]
+
     @rule(
         user=USERS,
         thread_id=THREADS,
@@ -199,7 +204,7 @@ class TurnMachine(RuleBasedStateMachine):
     @rule(data=st.data(), late=LATE, item=ITEMS, remove=st.booleans())
     def write(self, data: Any, late: int, item: str, remove: bool) -> None:
         """Add or delete an item for a turn."""
-        turn = data.draw(st.sampled_from(self.turns))
+        turn = data.draw(st.sampled_from(self.likely()))
         context = leased(turn.context, turn.id, turn.fence - late)
         new = message(item, thread_id=turn.thread_id)
         call = (
@@ -219,7 +224,7 @@ class TurnMachine(RuleBasedStateMachine):
     @rule(data=st.data(), late=LATE, call_id=CALLS, end=st.booleans())
     def call_tool(self, data: Any, late: int, call_id: str, end: bool) -> None:
         """Begin or end a tool call."""
-        turn = data.draw(st.sampled_from(self.turns))
+        turn = data.draw(st.sampled_from(self.likely()))
         newest = next((call for call in reversed(turn.calls) if call[0] == call_id), None)
         fence = turn.fence - late
         if end:
@@ -246,7 +251,7 @@ class TurnMachine(RuleBasedStateMachine):
     @rule(data=st.data(), late=LATE, item=st.none() | ITEMS, rows=st.integers(0, 2))
     def end(self, data: Any, late: int, item: str | None, rows: int) -> None:
         """End a turn, with an item and the last rows of its log."""
-        turn = data.draw(st.sampled_from(self.turns))
+        turn = data.draw(st.sampled_from(self.likely()))
         ended = turn.state == "completed" and not late
         items = [message(item, thread_id=turn.thread_id)] if item else []
         end = TurnEnd(TurnState.COMPLETED, items=items, events=turn.more(rows), read=True)
@@ -264,7 +269,7 @@ class TurnMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: Any) -> None:
         """Ask for a turn to be stopped."""
-        turn = data.draw(st.sampled_from(self.turns))
+        turn = data.draw(st.sampled_from(self.likely()))
         found = self.outcome(self.store.cancel_turn(turn.id, turn.context))
         if turn.state in ("queued", "running"):
             turn.cancelled = True

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 import click
 from pydantic import SecretStr
 
-from chatkeep.cli.opening import database_url
 from chatkeep.errors import ChatkeepError
 from chatkeep.settings import load_settings, walk
-from chatkeep.telemetry.logging import configure
+from chatkeep.telemetry.logging import configure, tame_libraries
 
 if TYPE_CHECKING:
     from chatkeep import Chatkeep
-    from chatkeep.ports import Relay
 
 
 @click.command()
@@ -30,11 +28,8 @@ def check(config: Path | None) -> None:
     click.echo()
     # The settings are shown before the SDKs take their seconds to load.
     from chatkeep.app import Chatkeep  # noqa: PLC0415
-    from chatkeep.relay import open_relay  # noqa: PLC0415
 
-    url = settings.relay.url
-    relay = open_relay(url.get_secret_value() if url else None, database_url(settings))
-    failed = asyncio.run(_probe(Chatkeep(settings=settings), relay))
+    failed = asyncio.run(_probe(Chatkeep(settings=settings)))
     sys.exit(1 if failed else 0)
 
 
@@ -49,18 +44,21 @@ def _shown(value: object) -> str:
     return "(not set)" if value is None else re.sub(r"//[^/@]*@", "//********@", str(value))
 
 
-async def _probe(chatkeep: "Chatkeep", relay: "Relay") -> int:
+async def _probe(chatkeep: "Chatkeep") -> int:
     """Print what each dependency says, and return how many failed."""
     from chatkeep.relay.local import LocalRelay  # noqa: PLC0415
 
     failed = 0
+    relay = chatkeep.relay
+    tame_libraries()
 
     async def wakes() -> None:
         await relay.open(lambda _: None)
         await relay.ping()
 
     probes = {
-        "database": chatkeep.open,
+        # Not the application: that would work on answers of instances that are gone.
+        "database": chatkeep.store.open,
         **({} if isinstance(relay, LocalRelay) else {"relay": wakes}),  # it needs nothing else
         **chatkeep.auth.probes,
         **{f"model {entry.id}": entry.probe for entry in chatkeep.catalog.entries},
@@ -76,6 +74,5 @@ async def _probe(chatkeep: "Chatkeep", relay: "Relay") -> int:
             else:
                 click.echo(f"ok     {name}")
     finally:
-        await relay.aclose()
         await chatkeep.aclose()
     return failed

@@ -51,8 +51,8 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
       is. `limit` must be at least 1 (`ValueError`).
     * **Holds.** Under a legal hold, whatever deletes raises `HeldError` and deletes nothing.
     * **Leases.** What a context with a lease writes to a thread is stored only while the lease is
-      held, and touches the turn; `LeaseLostError` otherwise. Calls that name a turn and a fence
-      do not look at the context's.
+      held, and touches the turn; `LeaseLostError` otherwise. Calls that begin, work on
+      or end turns do not look at it: they are given a fence, or need none.
     * **Copies.** What is returned is the caller's to change; what is passed in is not kept.
     * **Time.** Datetimes come back aware and in UTC. Naive ones, as the SDK makes them, are read
       as local time.
