@@ -7,6 +7,7 @@ import {
   delta,
   done,
   FakeChatkeep,
+  hurry,
   problem,
   random,
   reply,
@@ -48,7 +49,7 @@ test('a page loaded in the middle of an answer shows it to its end, whenever tha
 
     const second = new Tab(server);
     await second.conversation.open('thr_1');
-    await until(() => second.text('ans') === FINAL && !second.state.answering, `seed ${seed}`);
+    await hurry(() => second.text('ans') === FINAL && !second.state.answering, `seed ${seed}`);
     assertGrown(second, 'ans', FINAL);
     assert.deepEqual(second.ids(), ['msg_1', 'ans'], `seed ${seed}`);
     assert.equal(second.state.live.size, 0);
@@ -237,11 +238,11 @@ test('a thread is followed again after the line was lost, and what was missed is
     return undefined;
   };
   server.drain();
-  await until(() => down < 0);
+  await hurry(() => down < 0);
   server.store(reply('missed', 'meanwhile'));
-  await listening(server, 1);
+  await hurry(() => bells(server) === 1);
   server.drain();
-  await until(() => tab.ids().includes('missed'));
+  await hurry(() => tab.ids().includes('missed'));
   assert.equal(tab.state.alert, null);
   assert.equal(tab.state.reconnecting, false);
 });
@@ -259,12 +260,11 @@ test('a server without these routes is asked once', async () => {
     server.intercept = ({ method }) => (method === 'GET' ? answer() : undefined);
     const tab = new Tab(server);
     await tab.conversation.open('thr_1');
-    await until(() => server.count(/GET/) === 1);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => !tab.page.watched);
     await tab.conversation.open(null);
     await tab.conversation.open('thr_1');
-    await new Promise((resolve) => setTimeout(resolve, 20));
     // In Chatkeep's own words it is the thread that is not there, and the next one may be.
+    assert.equal(tab.page.watched, index === 0);
     assert.equal(server.count(/GET/), index === 0 ? 2 : 1);
     assert.equal(tab.state.alert, null);
     assert.deepEqual(
