@@ -134,6 +134,11 @@ test('a hidden tab holds no connection, and goes on where it was when it is seen
   await listening(server, 1);
   tab.page.show(false);
   await until(() => server.open.size === 0);
+  server.store(reply('before', 'came and went'));
+  tab.page.show(true);
+  await until(() => tab.ids().includes('before'));
+  tab.page.show(false);
+  await until(() => server.open.size === 0);
   const turn = server.begin();
   turn.push(added('ans'), delta('ans', 'one '));
   tab.page.show(true);
@@ -157,7 +162,7 @@ test('a hidden tab holds no connection, and goes on where it was when it is seen
   tab.page.show(true);
   await until(() => tab.ids().includes('next') && !tab.state.answering);
   assertGrown(tab, 'ans', 'one two three');
-  assert.deepEqual(tab.ids(), ['ans', 'next']);
+  assert.deepEqual(tab.ids(), ['before', 'ans', 'next']);
   await listening(server, 1);
 });
 
@@ -197,6 +202,8 @@ test('a message that met a running turn is given back, and the turn is shown', a
   await until(() => server.open.size === 0);
   const turn = server.begin();
   turn.push(added('ans'), delta('ans', 'of another '));
+  // The refusal itself names the turn.
+  server.intercept = ({ path }) => (path.startsWith('/threads/') ? problem(503, 'x') : undefined);
   tab.page.visible = true; // seen again, but the browser has not said so yet
   await assert.rejects(tab.send('me too'));
   assert.deepEqual(tab.restored, ['me too']);
