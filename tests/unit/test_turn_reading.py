@@ -19,6 +19,7 @@ from chatkeep.turns.reading import Then
 from support.turns import (
     ANN,
     BOB,
+    Brittle,
     Hold,
     Instance,
     added,
@@ -34,12 +35,18 @@ FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def brittle(tmp_path: Path) -> AsyncIterator[Brittle]:
     """A store without a thread."""
-    opened = open_store("memory://", data_dir=tmp_path)
+    opened = Brittle(open_store("memory://", data_dir=tmp_path))
     await opened.open()
     yield opened
     await opened.aclose()
+
+
+@pytest.fixture
+def store(brittle: Brittle) -> Store:
+    """The same."""
+    return brittle.store
 
 
 @pytest_asyncio.fixture
@@ -132,8 +139,8 @@ async def test_a_batch_is_bounded(here: Instance) -> None:
     turn = await here.ask()
     await here.read(turn.id, until=5)
     with here.reader(turn.id) as reader:
-        first = await reader.next(1)
-        second = await reader.next(1)
+        first = await reader.next(0.01)
+        second = await reader.next(0.01)
 
     assert sum(len(event.json) for event in first.events) < 140_000
     assert first.events[-1].number == 5
@@ -211,14 +218,14 @@ async def test_the_end_notes_that_it_was_seen(here: Instance, elsewhere: Instanc
 
 
 async def test_a_reader_that_comes_while_the_end_is_stored_is_not_noted_by_it(
-    here: Instance, store: Store
+    here: Instance, brittle: Brittle, store: Store
 ) -> None:
     """What is stored says nobody has seen it: the reader has to say so itself."""
+    gate = brittle.gate("end_turn")
     turn = await here.ask()
-    running = here.engine.find(turn.id)
-    assert running
-    await until(lambda: running.ending)
+    await until(lambda: "end_turn" in brittle.calls)
     with here.reader(turn.id) as late:
+        gate.set()
         await here.ended(turn.id)
         (summary,) = (await store.load_summaries(5, None, "desc", ANN)).data
 
