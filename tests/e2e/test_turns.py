@@ -6,7 +6,7 @@ from playwright.async_api import Locator, Page, expect
 from chatkeep.models.scripted import Text
 from chatkeep.testing.provider import ScriptedProvider
 from support.browser import SCREENSHOTS, NewPage
-from support.process import ServerProcess, StartProcess
+from support.process import ServerProcess
 from support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -54,7 +54,7 @@ async def test_reloads_do_not_hurt_an_answer(
     await expect(page.get_by_role("button", name="Stop")).to_be_visible()
     await shoot(page, "resumed")
     await whole(page)
-    assert len(scripted.answers) == 1
+    assert len(scripted.streamed) == 1
     assert scripted.closed_early == 0
 
 
@@ -85,10 +85,10 @@ async def test_a_second_tab_sees_it_live(
 
 
 async def test_a_killed_server_costs_half_a_second(
-    start_process: StartProcess, new_page: NewPage, scripted: ScriptedProvider
+    own_server: ServerProcess, new_page: NewPage, scripted: ScriptedProvider
 ) -> None:
     """What was written is there when the server is back, marked, and can be asked for again."""
-    server = await start_process(CHATKEEP_TURNS_LEASE="3")
+    server = own_server
     scripted.script = lambda _: LONG
     page = await new_page(server.url)
     await ask(page, "count")
