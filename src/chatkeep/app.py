@@ -294,7 +294,12 @@ def _build_app(
                 allow_credentials=True,
                 allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=["Content-Disposition", "X-Chatkeep-Turn", "X-Request-Id"],
+                expose_headers=[
+                    "Content-Disposition",
+                    "Retry-After",
+                    "X-Chatkeep-Turn",
+                    "X-Request-Id",
+                ],
             ),
         ],
         exception_handlers={

@@ -81,6 +81,7 @@ def _environment(provider: ScriptedProvider) -> dict[str, str]:
         "MODEL_NAME": "echo",
         "CHATKEEP_MODELS_TITLES": "words",
         "CHATKEEP_SHUTDOWN_GRACE": "1",
+        "CHATKEEP_TURNS_LEASE": "3",
     }
 
 

@@ -80,7 +80,7 @@ export class Follower {
       this.#following = null;
       this.#unasked = true;
       this.#stale = true;
-    } else if (!this.#following && !this.#refused) {
+    } else if (!this.#following) {
       this.#following = new AbortController();
       void this.#run(this.#threadId, this.#following.signal);
     }
@@ -100,6 +100,7 @@ export class Follower {
         if (signal.aborted) return;
         if (!isPassing(error)) {
           this.#refused = isUnknownRoute(error);
+          this.leave();
           return;
         }
         if (performance.now() - began > LASTING) failures = 0;

@@ -150,7 +150,7 @@ export class TurnRunner {
   }
 
   #limit(turn: Turn): void {
-    turn.timer = setTimeout(() => turn.controller.abort(), CANCEL_TIMEOUT);
+    turn.timer ??= setTimeout(() => turn.controller.abort(), CANCEL_TIMEOUT);
   }
 
   #cancel(turn: Turn): void {

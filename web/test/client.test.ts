@@ -96,11 +96,12 @@ test('problem+json becomes a typed error', async () => {
     status: 429,
     detail: 'Slow down.',
   };
+  const more = { turn_id: 'turn_1' };
   await withServer(
     (_request, response) =>
       response
-        .writeHead(429, { 'Content-Type': 'application/problem+json' })
-        .end(JSON.stringify(problem)),
+        .writeHead(429, { 'Content-Type': 'application/problem+json', 'Retry-After': '7' })
+        .end(JSON.stringify({ ...problem, ...more })),
     async (url) => {
       await assert.rejects(new ChatKitClient(url).stream(ASK), (error: unknown) => {
         assert.ok(error instanceof ChatKitRequestError);
@@ -109,6 +110,8 @@ test('problem+json becomes a typed error', async () => {
           problem,
         );
         assert.equal(error.message, 'Slow down.');
+        assert.equal(error.turnId, 'turn_1');
+        assert.equal(error.retryAfter, 7);
         return true;
       });
     },
@@ -215,6 +218,73 @@ test('what is not the protocol is a protocol error', async () => {
       );
     },
   );
+});
+
+test('a request asks for numbers under a key of its own where turns are kept', async () => {
+  const seen: IncomingMessage['headers'][] = [];
+  await withServer(
+    (request, response) => {
+      seen.push(request.headers);
+      response.writeHead(200, { 'X-Chatkeep-Turn': 'turn_1' });
+      response.end('id: 4\ndata: {"type":"future"}\n\n: turn turn_2\n\n: end\n\n');
+    },
+    async (url) => {
+      const plain = new ChatKitClient(url, () => ({ resumable: false }));
+      const first = await plain.stream(ASK);
+      assert.equal(first.numbered, false);
+      await collect(first.parts);
+      assert.equal(plain.mayKeepTurns, false);
+
+      // Another origin: only once it has shown that it keeps turns.
+      const client = new ChatKitClient(url);
+      assert.equal(client.mayKeepTurns, false);
+      await collect((await client.stream(ASK)).parts);
+      assert.ok(client.keepsTurns && client.mayKeepTurns);
+      const { numbered, parts } = await client.stream(ASK);
+      assert.ok(numbered);
+      const all: StreamPart[] = [];
+      for await (const part of parts) all.push(part);
+      assert.deepEqual(all, [
+        { kind: 'event', event: { type: 'future' }, id: 4 },
+        { kind: 'turn', turnId: 'turn_2' },
+        { kind: 'end' },
+      ]);
+      await collect((await client.stream(ASK)).parts);
+    },
+  );
+  const keys = seen.map((headers) => headers['idempotency-key']);
+  assert.deepEqual(keys.slice(0, 2), [undefined, undefined]);
+  assert.equal(new Set(keys.slice(2)).size, 2);
+  assert.deepEqual(
+    seen.map((headers) => headers['x-chatkeep-events']),
+    [undefined, undefined, 'numbered', 'numbered'],
+  );
+});
+
+test('the turn of a thread is a turn, none, or an answer of somebody else', async () => {
+  const paths: string[] = [];
+  await withServer(
+    (request, response) => {
+      paths.push(`${request.method} ${request.url}`);
+      if (request.url?.includes('none')) response.writeHead(204).end();
+      else if (request.url?.includes('page')) {
+        response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html>');
+      } else {
+        response.writeHead(200, { 'Content-Type': 'application/json' });
+        response.end(request.url?.includes('odd') ? '[]' : '{"id":"turn_1","state":"running"}');
+      }
+    },
+    async (url) => {
+      const client = new ChatKitClient(`${url}?tenant=a`);
+      assert.deepEqual(await client.runningTurn('thr/1'), { id: 'turn_1', state: 'running' });
+      assert.equal(await client.runningTurn('none'), null);
+      await assert.rejects(client.runningTurn('page'), ChatKitProtocolError);
+      await assert.rejects(client.runningTurn('odd'), ChatKitProtocolError);
+      await assert.rejects(client.turnEvents('turn_1', 7), ChatKitProtocolError);
+    },
+  );
+  assert.equal(paths[0], 'GET /chatkit/threads/thr%2F1/turn?tenant=a');
+  assert.equal(paths.at(-1), 'GET /chatkit/turns/turn_1/events?tenant=a&after=7');
 });
 
 test('a turn is cancelled beside the protocol’s own address', async () => {

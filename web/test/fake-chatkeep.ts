@@ -408,6 +408,20 @@ export async function until(condition: () => boolean, what = ''): Promise<void> 
   throw new Error(`This never came true: ${what || condition}`);
 }
 
+const network = new EventTarget();
+Object.assign(globalThis, {
+  addEventListener: network.addEventListener.bind(network),
+  removeEventListener: network.removeEventListener.bind(network),
+});
+
+/** As `until`, in a browser that is online again and again: nothing waits for its next try. */
+export function hurry(condition: () => boolean, what?: string): Promise<void> {
+  return until(() => {
+    network.dispatchEvent(new Event('online'));
+    return condition();
+  }, what);
+}
+
 /** Random numbers that a failed test can be repeated with. */
 export function random(seed: number): () => number {
   let state = seed;

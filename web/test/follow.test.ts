@@ -7,6 +7,7 @@ import {
   delta,
   done,
   FakeChatkeep,
+  hurry,
   problem,
   random,
   reply,
@@ -48,7 +49,7 @@ test('a page loaded in the middle of an answer shows it to its end, whenever tha
 
     const second = new Tab(server);
     await second.conversation.open('thr_1');
-    await until(() => second.text('ans') === FINAL && !second.state.answering, `seed ${seed}`);
+    await hurry(() => second.text('ans') === FINAL && !second.state.answering, `seed ${seed}`);
     assertGrown(second, 'ans', FINAL);
     assert.deepEqual(second.ids(), ['msg_1', 'ans'], `seed ${seed}`);
     assert.equal(second.state.live.size, 0);
@@ -133,6 +134,11 @@ test('a hidden tab holds no connection, and goes on where it was when it is seen
   await listening(server, 1);
   tab.page.show(false);
   await until(() => server.open.size === 0);
+  server.store(reply('before', 'came and went'));
+  tab.page.show(true);
+  await until(() => tab.ids().includes('before'));
+  tab.page.show(false);
+  await until(() => server.open.size === 0);
   const turn = server.begin();
   turn.push(added('ans'), delta('ans', 'one '));
   tab.page.show(true);
@@ -156,7 +162,7 @@ test('a hidden tab holds no connection, and goes on where it was when it is seen
   tab.page.show(true);
   await until(() => tab.ids().includes('next') && !tab.state.answering);
   assertGrown(tab, 'ans', 'one two three');
-  assert.deepEqual(tab.ids(), ['ans', 'next']);
+  assert.deepEqual(tab.ids(), ['before', 'ans', 'next']);
   await listening(server, 1);
 });
 
@@ -196,6 +202,8 @@ test('a message that met a running turn is given back, and the turn is shown', a
   await until(() => server.open.size === 0);
   const turn = server.begin();
   turn.push(added('ans'), delta('ans', 'of another '));
+  // The refusal itself names the turn.
+  server.intercept = ({ path }) => (path.startsWith('/threads/') ? problem(503, 'x') : undefined);
   tab.page.visible = true; // seen again, but the browser has not said so yet
   await assert.rejects(tab.send('me too'));
   assert.deepEqual(tab.restored, ['me too']);
@@ -237,11 +245,11 @@ test('a thread is followed again after the line was lost, and what was missed is
     return undefined;
   };
   server.drain();
-  await until(() => down < 0);
+  await hurry(() => down < 0);
   server.store(reply('missed', 'meanwhile'));
-  await listening(server, 1);
+  await hurry(() => bells(server) === 1);
   server.drain();
-  await until(() => tab.ids().includes('missed'));
+  await hurry(() => tab.ids().includes('missed'));
   assert.equal(tab.state.alert, null);
   assert.equal(tab.state.reconnecting, false);
 });
@@ -259,12 +267,11 @@ test('a server without these routes is asked once', async () => {
     server.intercept = ({ method }) => (method === 'GET' ? answer() : undefined);
     const tab = new Tab(server);
     await tab.conversation.open('thr_1');
-    await until(() => server.count(/GET/) === 1);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => !tab.page.watched);
     await tab.conversation.open(null);
     await tab.conversation.open('thr_1');
-    await new Promise((resolve) => setTimeout(resolve, 20));
     // In Chatkeep's own words it is the thread that is not there, and the next one may be.
+    assert.equal(tab.page.watched, index === 0);
     assert.equal(server.count(/GET/), index === 0 ? 2 : 1);
     assert.equal(tab.state.alert, null);
     assert.deepEqual(

@@ -7,7 +7,12 @@ const api = { url: './chatkit', domainKey: 'x' };
 test('the documented options are accepted', () => {
   const fn = () => undefined;
   const options = {
-    api: { ...api, fetch: fn, uploadStrategy: { type: 'direct', uploadUrl: '/up' } },
+    api: {
+      ...api,
+      fetch: fn,
+      resumable: true,
+      uploadStrategy: { type: 'direct', uploadUrl: '/up' },
+    },
     locale: 'de-DE',
     frameTitle: 'Chat',
     initialThread: null,

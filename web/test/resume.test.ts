@@ -9,6 +9,7 @@ import {
   done,
   FakeChatkeep,
   type FakeTurn,
+  hurry,
   problem,
   random,
   Tab,
@@ -28,8 +29,9 @@ test('a stream cut at any byte goes on where it was', async () => {
       cuts-- > 0 ? { bytes: Math.floor(next() * 1500), hard: next() < 0.5 } : null;
     server.begun = (turn) => void write(turn, 'ans', WORDS);
     const tab = new Tab(server);
-    await tab.send('hi');
-    await until(() => !tab.state.answering, `seed ${seed}`);
+    const sent = tab.send('hi');
+    await hurry(() => !tab.state.answering, `seed ${seed}`);
+    await sent;
     assertGrown(tab, 'ans', final);
     assert.deepEqual(tab.ids(), ['msg_1', 'ans'], `seed ${seed}`);
     assert.equal(tab.state.alert, null);
@@ -50,16 +52,17 @@ test('the hint to come back is followed, also when the server is away for a whil
   const tab = new Tab(server);
   await tab.send('hi');
   await until(() => tab.text('ans') === 'one ');
-  let away = 2;
+  let away = true;
   server.intercept = ({ method }) => {
-    if (method === 'GET' && away-- > 0) throw new TypeError('refused');
+    if (method === 'GET' && away) throw new TypeError('refused');
     return undefined;
   };
   server.drain();
-  await until(() => tab.state.reconnecting);
+  await hurry(() => tab.state.reconnecting);
   assert.equal(tab.state.answering, true);
+  away = false;
   turn?.push(delta('ans', 'two'));
-  await until(() => tab.text('ans') === 'one two');
+  await hurry(() => tab.text('ans') === 'one two');
   assert.equal(tab.state.reconnecting, false);
   assert.ok(server.count(/GET .*events\?after=4$/) > 0);
   turn?.push(done('ans', 'one two'));
@@ -82,7 +85,7 @@ test('a turn whose events are gone is read from the record', async () => {
   };
   const tab = new Tab(server);
   await tab.send('hi');
-  await until(() => !tab.state.answering && !tab.state.reconnecting);
+  await hurry(() => !tab.state.answering && !tab.state.reconnecting);
   cut = false;
   assert.equal(tab.text('ans'), 'all of it');
   assert.deepEqual(tab.ids(), ['msg_1', 'ans']);
@@ -107,8 +110,9 @@ test('a request whose answer was lost is sent again with its key, and is one mes
       return response;
     },
   });
-  await tab.send('hi');
-  await until(() => !tab.state.answering);
+  const sent = tab.send('hi');
+  await hurry(() => !tab.state.answering);
+  await sent;
   assert.equal(tab.text('ans'), 'one ');
   assert.equal(server.turns.size, 1);
   assert.equal(tab.state.reconnecting, false);
@@ -246,7 +250,7 @@ test('a stop is tried again when it did not get through', async () => {
     return undefined;
   };
   tab.conversation.stop();
-  await until(() => !tab.state.answering);
+  await hurry(() => !tab.state.answering);
   assert.equal(server.turns.get('turn_1')?.state, 'cancelled');
 });
 
@@ -305,7 +309,7 @@ test('a server of another origin is known by its first answer', async () => {
   const tab = new Tab(server, {});
   await tab.send('hi');
   // Without numbers the turn is told again from its beginning, behind what is on the screen.
-  await until(() => !tab.state.answering);
+  await hurry(() => !tab.state.answering);
   assert.equal(server.seen[0]?.headers.has('Idempotency-Key'), false);
   assertGrown(tab, 'ans', `${WORDS.join(' ')} `);
   await tab.send('more');

@@ -11,7 +11,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from chatkeep.errors import ChatkeepError, PrunedError, StoreUnavailableError
+from chatkeep.errors import ChatkeepError
 from chatkeep.protocol.wire import farewell_json
 from chatkeep.turns.log import Numbered
 from chatkeep.turns.reading import Batch, Then
@@ -132,10 +132,6 @@ class EventsResponse(Response):
                 batch = await source.next(max(self._until_heartbeat(), 0.0))
                 if not batch.events and self._until_heartbeat() <= 0:
                     await self._beat(send)
-        except PrunedError:
-            return _END if self._framing is Framing.NUMBERED else b""
-        except StoreUnavailableError:
-            return self._farewell()
         except ChatkeepError as error:
             _log.info("a reader was sent away", error=type(error).__name__)
             return self._farewell()

@@ -5,7 +5,7 @@ What it does around an answer is `chatkeep.protocol.hosting`'s, as for any other
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ from chatkeep.agent.history import has_images, load_history, without_images
 from chatkeep.agent.run import run_agent, run_config
 from chatkeep.agent.title import title_from_model
 from chatkeep.context import RequestContext
-from chatkeep.errors import ModelRequestError
+from chatkeep.errors import ChatkeepError, ModelRequestError
 from chatkeep.files.attachments import Attachments
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.ports import Store
@@ -119,7 +119,10 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             if named := await naming.finish(wait=wait):
                 yield ThreadUpdatedEvent(thread=self._to_thread_response(named))
         except asyncio.CancelledError:
-            await naming.finish(wait=0)
+            # A turn that begins again elsewhere must leave nothing; else what it has comes first.
+            if running is None or not running.begins_again:
+                with suppress(ChatkeepError):
+                    await naming.finish(wait=0)
             raise
         except CustomStreamError as error:
             if running is not None:

@@ -5,7 +5,7 @@ nothing follows it, so finished items wait here, for some milliseconds, and so d
 tell of them: nobody sees as done what is not stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from chatkit.types import ThreadItem, ThreadMetadata
@@ -22,16 +22,20 @@ class Draft:
         store: Where it will be stored.
         thread_id: The thread.
         context: Whose it is, with the turn's lease.
+        wrote: Called when something was stored, which touches the turn.
 
     Attributes:
         replaced: Items that the turn's answer takes the place of. They are hidden from the turn
             at once, and deleted when it ends with an answer.
     """
 
-    def __init__(self, store: Store, thread_id: str, context: RequestContext) -> None:
+    def __init__(
+        self, store: Store, thread_id: str, context: RequestContext, wrote: Callable[[], None]
+    ) -> None:
         self._store = store
         self._thread_id = thread_id
         self._context = context
+        self._wrote = wrote
         self._items: dict[str, ThreadItem] = {}
         self._thread: ThreadMetadata | None = None
         self.replaced: Sequence[str] = ()
@@ -65,12 +69,14 @@ class Draft:
                 del self._items[item.id]
 
     async def flush(self) -> None:
-        """Store what is here."""
-        for item in self.items:
-            await patient(
-                partial(self._store.add_thread_item, self._thread_id, item, self._context)
-            )
-            self.stored([item])
+        """Store what is here, and what is added meanwhile."""
+        while items := self.items:
+            for item in items:
+                await patient(
+                    partial(self._store.add_thread_item, self._thread_id, item, self._context)
+                )
+                self._wrote()
+                self.stored([item])
 
     async def save_thread(self, thread: ThreadMetadata) -> bool:
         """Store what the turn has changed of its thread; say whether it is this one.
@@ -80,7 +86,7 @@ class Draft:
         what others have changed.
 
         Raises:
-            NotFoundError: It has been deleted.
+            LeaseLostError: It has been deleted, and the turn with it, or the turn is not ours.
         """
         if self._thread is None or thread.id != self._thread_id:
             return False
@@ -92,6 +98,7 @@ class Draft:
         stored = await patient(
             lambda: self._store.change_thread(self._thread_id, change, self._context)
         )
+        self._wrote()
         for name in ThreadMetadata.model_fields:
             setattr(thread, name, getattr(stored, name))
         self._thread = stored.model_copy(deep=True)

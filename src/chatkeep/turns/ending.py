@@ -33,6 +33,7 @@ async def end(running: RunningTurn, store: Store, *, replaces: bool) -> None:
     """
     running.ending = True
     items = running.draft.items
+    running.log.seen = running.log.readers > 0
     last = TurnEnd(
         state=running.state,
         reason=running.reason,
@@ -40,7 +41,7 @@ async def end(running: RunningTurn, store: Store, *, replaces: bool) -> None:
         items=items,
         removed=running.draft.replaced if replaces else (),
         events=running.log.rows(hidden=True),
-        read=running.log.readers > 0,
+        read=running.log.seen,
     )
     try:
         await _store_end(running, store, last)

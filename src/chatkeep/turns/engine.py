@@ -239,7 +239,7 @@ class TurnEngine:
                 replaces = await how(running)
             if running.stopping == "lost":
                 running.log.end(lost=True)
-            elif running.delivered and running.stopping == "shutdown" and not running.touched:
+            elif running.begins_again:
                 await hand_back(running, self._store)
             else:
                 await end(running, self._store, replaces=replaces)

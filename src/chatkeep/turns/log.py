@@ -61,6 +61,7 @@ class TurnLog:
         lost: It ended because another instance works on the turn now, or will: what comes next is
             in the store.
         readers: How many follow it here.
+        seen: With the turn's end it is stored that one of them has seen it.
     """
 
     def __init__(self, stored: int = 0, gap: int = 0) -> None:
@@ -80,6 +81,7 @@ class TurnLog:
         self.ended = False
         self.lost = False
         self.readers = 0
+        self.seen = False
 
     @property
     def unsaved_bytes(self) -> int:

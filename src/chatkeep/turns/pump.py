@@ -75,6 +75,7 @@ class Pump:
             if self._hold is not None:
                 self._hold.cancel()
                 await asyncio.wait([self._hold])
+            await self._events.aclose()  # what it said could not be written: it has not ended
         if self._hold_error is not None:
             raise self._hold_error
 
@@ -153,7 +154,7 @@ class Pump:
 
     async def _release(self) -> None:
         """Store what is held back, and show it: more comes."""
-        if not self._holding:
+        if not (self._holding or self._running.draft.items):
             return
         if self._hold is not None:
             self._hold.cancel()

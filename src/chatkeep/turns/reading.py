@@ -75,7 +75,8 @@ class TurnReader:
     @property
     def noted(self) -> bool:
         """Whether the turn's end itself has noted that the user has seen it."""
-        return self._counted is not None and not self._counted.lost
+        log = self._counted
+        return log is not None and log.seen and not log.lost
 
     async def next(self, seconds: float) -> Batch:
         """Return what comes next; nothing if that takes longer than some seconds.

@@ -61,7 +61,7 @@ class RunningTurn:
         stored = 0 if opening else turn.last_event
         self.log = TurnLog(stored, TAKEOVER_GAP if turn.touched else 0)
         self.log.open(opening)
-        self.draft = Draft(store, turn.thread_id, self.context)
+        self.draft = Draft(store, turn.thread_id, self.context, self.touched_by_store)
         self.doing: str | None = None
         self.usage: str | None = None
         self.state = TurnState.COMPLETED
@@ -83,6 +83,11 @@ class RunningTurn:
     def touched(self) -> bool:
         """Whether something happened that must not happen twice."""
         return self._touched
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether it was told to stop for another instance to begin it anew."""
+        return self.delivered and self.stopping == "shutdown" and not self._touched
 
     async def touch(self) -> None:
         """Note, in the store, that something is about to happen that must not happen twice.

@@ -13,6 +13,8 @@ from chatkeep.turns.draft import Draft
 from chatkeep.turns.patience import patient
 from chatkeep.turns.scope import current
 
+_READS = ("load_", "find_", "search")
+
 _LOOKS_AT_ITEMS = frozenset(
     {"load_thread_items", "load_item", "save_item", "delete_thread_item", "delete_thread_items"}
 )
@@ -61,7 +63,10 @@ class _ScopedStore:
                 return await call(*args, **named)
             if name in _LOOKS_AT_ITEMS:
                 await scope.turn.draft.flush()
-            return await patient(lambda: call(*args, **named))
+            answer = await patient(lambda: call(*args, **named))
+            if not name.startswith(_READS):
+                scope.turn.touched_by_store()
+            return answer
 
         return scoped_call
 
