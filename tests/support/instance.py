@@ -132,7 +132,10 @@ class Instance:
         await _read(self._events(reader), sent)
 
     def _events(self, reader: TurnReader) -> EventsResponse:
-        return EventsResponse(reader, Framing.NUMBERED, headers={})
+        def present(json: bytes) -> bytes:
+            return self._host.present(json, self.context)
+
+        return EventsResponse(reader, Framing.NUMBERED, headers={}, present=present)
 
 
 async def _read(response: Any, sent: Sent) -> None:
