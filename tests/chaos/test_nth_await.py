@@ -217,13 +217,13 @@ class Retry(Case):
 class Takeover(Case):
     """An instance is gone in the middle, and it goes wrong at the one that takes over."""
 
-    middle = 70
+    where, number = "behind response.output_text.delta", 7
 
     async def prepare(self) -> None:
         """Let one begin, and end."""
         await super().prepare()
         self.loses = True
-        gone = Faults(self.middle, Mode.KILL)
+        gone = Faults(self.number, Mode.KILL, self.where)
         await super().send(gone)
         assert gone.dead.is_set()
 
@@ -236,7 +236,13 @@ class Takeover(Case):
 class EarlyTakeover(Takeover):
     """The same, before anything was shown: the turn begins again."""
 
-    middle = 20
+    where, number = "before the model", 1
+
+
+class ToolTakeover(Takeover):
+    """The same, when nobody knows what became of the tool."""
+
+    where, number = "behind the tool", 1
 
 
 async def _quietly(work: Any) -> None:
@@ -249,7 +255,7 @@ def _of(items: list[Any], type: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("kind", [Case, Retry, Takeover, EarlyTakeover])
+@pytest.mark.parametrize("kind", [Case, Retry, Takeover, EarlyTakeover, ToolTakeover])
 async def test_every_await_of_a_turn_may_go_wrong(
     shared: Shared, kind: type[Case], mode: Mode
 ) -> None:

@@ -33,6 +33,7 @@ class Faults:
     Args:
         number: Which; 0 for none.
         mode: How.
+        where: Only those at this place count.
 
     Attributes:
         count: How many there were.
@@ -40,8 +41,9 @@ class Faults:
         dead: The process is gone.
     """
 
-    def __init__(self, number: int = 0, mode: Mode = Mode.RAISE) -> None:
+    def __init__(self, number: int = 0, mode: Mode = Mode.RAISE, where: str | None = None) -> None:
         self._number = number
+        self._where = where
         self._mode = mode
         self._buried = False
         self.count = 0
@@ -55,8 +57,8 @@ class Faults:
     async def point(self, error: Callable[[], Exception], place: str) -> None:
         """Pass a place where something may go wrong."""
         await self._stay_dead()
-        self.count += 1
-        if self.count != self._number:
+        self.count += self._where in (None, place)
+        if self.fired or self.count != self._number:
             return
         self.fired = place
         match self._mode:
