@@ -110,10 +110,10 @@ class Case:
         doing = asyncio.create_task(work)
         idle = 0
         # A turn that was given up here has readers who wait for another instance.
-        while not faults.dead.is_set() and (engine.running or (idle < 10 and not doing.done())):
+        while not faults.dead.is_set() and (engine.running or (idle < 2 and not doing.done())):
             idle = 0 if engine.running else idle + 1
             await asyncio.sleep(1)
-        while running := self.shared.store._db._underway._running:
+        while running := self.shared.underway:
             await asyncio.wait(running)
         faults.bury()
         while left := asyncio.all_tasks() - before:
@@ -130,7 +130,7 @@ class Case:
             while await self._open():
                 if not sound.engine.running:
                     await sound.take_over()
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
         if sent.turn_id is None:
             await sound.send(sent)
         elif not sent.ended:
