@@ -19,7 +19,7 @@ from pydantic_core import from_json, to_json
 
 from chatkeep.ports import EventRow
 
-_KEPT_BYTES = 192 * 1024
+_KEPT_BYTES = 32 * 1024
 """How much of what is stored already is kept for readers; those further behind read the rows."""
 
 _ROW_BYTES = 32 * 1024
