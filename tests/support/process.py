@@ -60,11 +60,16 @@ class ServerProcess:
             self._process.kill()
             await self._process.wait()
 
+    def signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        assert self._process
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+
     async def end(self, with_signal: int) -> int:
         """Send a signal and return the exit status."""
         assert self._process
-        if self._process.returncode is None:
-            self._process.send_signal(with_signal)
+        self.signal(with_signal)
         async with asyncio.timeout(PATIENCE):
             return await self._process.wait()
 

@@ -37,7 +37,7 @@ from chatkit.types import (
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chatkeep.context import RequestContext
-from chatkeep.errors import ChatkeepError, LeaseLostError, SettingsError
+from chatkeep.errors import ChatkeepError, LeaseLostError, NotFoundError, SettingsError
 from chatkeep.files.attachments import Attachments
 from chatkeep.ports import Store, Turn, TurnState
 from chatkeep.protocol.orders import Given, Ordered, Terms, context_of, order_of, request_of
@@ -196,7 +196,10 @@ class Host:
             running.unknown = [call.name for call in calls if call.ended_at is None]
         theirs = self.theirs(running.context)
         thread = await self.server.store.load_thread(turn.thread_id, theirs)
-        await self.server.handle_stream_cancelled(thread, unfinished, theirs)
+        # What was stored whole, and perhaps shown so, is not to be replaced by a part of it.
+        whole = {item.id for item in unfinished if await self._keep_whole(running, item, theirs)}
+        rest = [item for item in unfinished if item.id not in whole]
+        await self.server.handle_stream_cancelled(thread, rest, theirs)
         for item in running.draft.items:
             if not isinstance(item, _HIDDEN):
                 yield ThreadItemDoneEvent(item=item)
@@ -205,6 +208,19 @@ class Host:
             yield ThreadUpdatedEvent(thread=self.thread(named))
         if running.state is TurnState.INTERRUPTED:
             yield error_event(_interrupted(running.unknown), allow_retry=True)
+
+    async def _keep_whole(self, running: RunningTurn, item: ThreadItem, theirs: Any) -> bool:
+        """Add an item to the draft as it is stored; say whether it is, although no event says so.
+
+        An item that is done is stored, then shown, and the event that tells of it is stored last.
+        """
+        thread_id = running.turn.thread_id
+        try:
+            stored = await self.server.store.load_item(thread_id, item.id, theirs)
+        except NotFoundError:
+            return False
+        running.draft.add(thread_id, stored)
+        return True
 
     def present(self, json: bytes, context: RequestContext) -> bytes:
         """Return an event of a log for a reader: with links to its files that are good from now on.

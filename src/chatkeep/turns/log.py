@@ -74,8 +74,10 @@ class TurnLog:
         self._saved = stored + gap
         self._changed = asyncio.Event()
         self._dropped = stored
+        # Behind a gap nothing is shown yet: a reader that is in it waits for what comes.
+        self._newest = stored
         self.last = stored + gap
-        self.shown = stored + gap
+        self.shown = stored
         self.ended = False
         self.lost = False
         self.readers = 0
@@ -107,6 +109,7 @@ class TurnLog:
     def append(self, json: bytes, piece: Piece | None = None) -> None:
         """Add an event, which readers get with the next `show`."""
         self.last += 1
+        self._newest = self.last
         self._kept.append(_Entry(self.last, json, piece))
         self._kept_bytes += len(json)
         self._unsaved_bytes += len(json)
@@ -116,7 +119,7 @@ class TurnLog:
 
     def show(self) -> None:
         """Give the readers all there is."""
-        self.shown = self.last
+        self.shown = self._newest
         self._wake()
 
     def end(self, *, lost: bool = False) -> None:
