@@ -22,7 +22,7 @@ from chatkeep.ports import EventRow
 _KEPT_BYTES = 32 * 1024
 """How much of what is stored already is kept for readers; those further behind read the rows."""
 
-_ROW_BYTES = 32 * 1024
+_ROW_BYTES = 8 * 1024
 """How large a row grows, about: what a reader that is far behind has to hold."""
 
 
