@@ -113,7 +113,8 @@ class Sent:
 
 def text_of(item: dict[str, Any]) -> str:
     """Return the text of a message; nothing of any other item."""
-    return "".join(part.get("text", "") for part in item.get("content") or [])
+    content = item.get("content") or []
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
 class Visitor:
