@@ -33,32 +33,34 @@ class Faults:
     Args:
         number: Which; 0 for none.
         mode: How.
+        where: Only those at this place count.
 
     Attributes:
         count: How many there were.
-        fired: It has gone wrong.
+        fired: Where it has gone wrong; None before.
         dead: The process is gone.
     """
 
-    def __init__(self, number: int = 0, mode: Mode = Mode.RAISE) -> None:
+    def __init__(self, number: int = 0, mode: Mode = Mode.RAISE, where: str | None = None) -> None:
         self._number = number
+        self._where = where
         self._mode = mode
         self._buried = False
         self.count = 0
-        self.fired = False
+        self.fired: str | None = None
         self.dead = asyncio.Event()
 
     def bury(self) -> None:
         """Let whatever still waits in a dead process end."""
         self._buried = True
 
-    async def point(self, error: Callable[[], Exception]) -> None:
+    async def point(self, error: Callable[[], Exception], place: str) -> None:
         """Pass a place where something may go wrong."""
         await self._stay_dead()
-        self.count += 1
-        if self.count != self._number:
+        self.count += self._where in (None, place)
+        if self.fired or self.count != self._number:
             return
-        self.fired = True
+        self.fired = place
         match self._mode:
             case Mode.RAISE:
                 raise error()
@@ -111,9 +113,9 @@ class _Faulty:
     def _call(self, call: Callable[..., Awaitable[Any]]) -> Any:
         @wraps(call)
         async def faulty(*args: Any, **named: Any) -> Any:
-            await self._faults.point(self._error)
+            await self._faults.point(self._error, f"before {call.__name__}")
             result = await call(*args, **named)
-            await self._faults.point(self._error)
+            await self._faults.point(self._error, f"behind {call.__name__}")
             return result
 
         return faulty
@@ -121,10 +123,10 @@ class _Faulty:
     def _stream(self, stream: Callable[..., AsyncIterator[Any]]) -> Any:
         @wraps(stream)
         async def faulty(*args: Any, **named: Any) -> AsyncIterator[Any]:
-            await self._faults.point(self._error)
+            await self._faults.point(self._error, f"before {stream.__name__}")
             async for each in stream(*args, **named):
                 yield each
-                await self._faults.point(self._error)
+                await self._faults.point(self._error, f"behind {stream.__name__}")
 
         return faulty
 
@@ -135,11 +137,11 @@ class _FaultyModel(Model):
         self._faults = faults
 
     async def get_response(self, *args: Any, **named: Any) -> Any:
-        await self._faults.point(ModelUnavailableError)
+        await self._faults.point(ModelUnavailableError, "before the model")
         return await self._model.get_response(*args, **named)
 
     async def stream_response(self, *args: Any, **named: Any) -> AsyncIterator[Any]:
-        await self._faults.point(ModelUnavailableError)
+        await self._faults.point(ModelUnavailableError, "before the model")
         async for event in self._model.stream_response(*args, **named):
             yield event
-            await self._faults.point(ModelUnavailableError)
+            await self._faults.point(ModelUnavailableError, f"behind {event.type}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import Agent, Model
+from sqlalchemy import text
 from starlette.requests import Request
 
 from chatkeep.agent.convert import ItemConverter
@@ -29,14 +30,12 @@ from chatkeep.stores import open_store
 from chatkeep.turns.bell import Bell
 from chatkeep.turns.engine import TurnEngine
 from chatkeep.turns.reading import TurnReader
+from chatkeep.turns.recovery import Recovery
 from support.faults import Faults
 from support.visitor import Sent
 
-LEASE = 0.001
-"""Seconds, by the database's clock, which is no test's: a turn that nobody keeps is free at once.
-
-Nobody looks for such turns until the test says so.
-"""
+LEASE = 15.0
+"""Seconds, by the database's clock, which is no test's."""
 
 _LIMITS = FileLimits(10_000, ("text/*",), 10**9, 600, 600)
 
@@ -51,7 +50,18 @@ class Shared:
     @property
     def busy(self) -> bool:
         """Whether the database works."""
-        return bool(self.store._db._underway._running)
+        return bool(self.underway)
+
+    @property
+    def underway(self) -> set[asyncio.Task[Any]]:
+        """What the database works on."""
+        running: set[asyncio.Task[Any]] = self.store._db._underway._running
+        return running
+
+    async def expire(self) -> None:
+        """Let the time of every lease be over."""
+        expired = text("UPDATE turns SET lease_until = 0 WHERE lease_until IS NOT NULL")
+        await self.store._db.write(lambda connection: connection.execute(expired))
 
 
 class Instance:
@@ -95,6 +105,7 @@ class Instance:
         host = Host(server, self.store, self.attachments, own=True)
         self._host = host
         self.engine = TurnEngine(self.store, host, Bell(), lease=LEASE)
+        self.recovery = Recovery(self.store, self.engine)
         self._endpoint = ChatKitEndpoint(
             host=host,
             answers=Answers(host, self.store, self.attachments),
@@ -106,10 +117,9 @@ class Instance:
         )
 
     async def take_over(self) -> None:
-        """Take over a turn, if one needs somebody. Not several: this one's lease has run out."""
-        turn = await self.store.claim_turn(self.engine.holder, LEASE)
-        if turn is not None:
-            self.engine.take(turn)
+        """Take over what an instance has left that is gone, or has given up."""
+        await self._shared.expire()
+        await self.recovery.take_all()
 
     async def authenticate(self, credentials: Credentials) -> Identity:
         """Return the user."""
@@ -132,7 +142,10 @@ class Instance:
         await _read(self._events(reader), sent)
 
     def _events(self, reader: TurnReader) -> EventsResponse:
-        return EventsResponse(reader, Framing.NUMBERED, headers={})
+        def present(json: bytes) -> bytes:
+            return self._host.present(json, self.context)
+
+        return EventsResponse(reader, Framing.NUMBERED, headers={}, present=present)
 
 
 async def _read(response: Any, sent: Sent) -> None:

@@ -33,7 +33,7 @@ from chatkit.types import (
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
 from chatkeep.agent.notes import NotingHooks
-from chatkeep.errors import ModelError
+from chatkeep.errors import ModelError, ModelInterruptedError
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.guard import Backpressure, backpressure
 
@@ -140,6 +140,10 @@ async def _fill(
                 if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
                     await context.end_workflow()  # an answer begins: the tool's work is done
                 await context.forward(converted)
+        run = result.run_loop_task
+        if run is not None and run.cancelled():
+            # By something in it, a tool for instance: the runner takes that for its end.
+            raise ModelInterruptedError
         await context.end_workflow()
         for converted in converter.finish(context.client_tool_call):
             await context.forward(converted)
