@@ -70,7 +70,9 @@ async def start_server(provider: ScriptedProvider, tmp_path: Path) -> AsyncItera
     """Start servers with settings as keywords; each speaks to `provider` unless told otherwise."""
     async with AsyncExitStack() as stack:
 
-        async def start(agent: Any = None, **overrides: Any) -> LiveServer:
+        async def start(
+            agent: Any = None, *, server: Any = None, context: Any = None, **overrides: Any
+        ) -> LiveServer:
             settings = {
                 "data_dir": tmp_path / "data",
                 "models.openai_base_url": provider.base_url,
@@ -79,8 +81,8 @@ async def start_server(provider: ScriptedProvider, tmp_path: Path) -> AsyncItera
             }
             dotted = {name.replace("__", "."): value for name, value in overrides.items()}
             loaded = load_settings(environ={}, overrides=settings | dotted)
-            server = LiveServer(Chatkeep(agent, settings=loaded))
-            return await stack.enter_async_context(server)
+            chatkeep = Chatkeep(agent, server=server, context=context, settings=loaded)
+            return await stack.enter_async_context(LiveServer(chatkeep))
 
         yield start
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from agents import Agent, set_tracing_disabled
 from fastapi import FastAPI, Request, Response
-from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -17,13 +16,18 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
-from chatkeep.agent.convert import ItemConverter
-from chatkeep.agent.files import FileParts
-from chatkeep.auth import AuthConfig, JwtConfig, open_authenticators
-from chatkeep.auth.anonymous import TENANT, load_key
-from chatkeep.errors import ChatkeepError
-from chatkeep.files import open_storage
-from chatkeep.files.attachments import Attachments, FileLimits
+from chatkeep.auth import open_authenticators
+from chatkeep.auth.anonymous import load_key
+from chatkeep.configured import (
+    auth_config,
+    converter,
+    file_limits,
+    models_config,
+    open_files,
+    open_wakes,
+)
+from chatkeep.errors import ChatkeepError, SettingsError
+from chatkeep.files.attachments import Attachments
 from chatkeep.files.sharing import SharedFiles
 from chatkeep.files.signing import LinkSigner
 from chatkeep.files.sweeping import Sweeper
@@ -41,15 +45,13 @@ from chatkeep.http.shares import SharesEndpoint
 from chatkeep.http.transfer import TransferEndpoint
 from chatkeep.http.turns import TurnsEndpoint
 from chatkeep.models.catalog import Catalog
-from chatkeep.models.choice import ModelsConfig
-from chatkeep.models.guard import Deadlines
 from chatkeep.models.opening import open_models
-from chatkeep.ports import FileStorage, Relay, Store
+from chatkeep.page import page_config
+from chatkeep.ports import Store
 from chatkeep.protocol.answers import Answers
 from chatkeep.protocol.hosting import Contexts, Host, ServerFactory, make_server
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
-from chatkeep.relay import open_relay
 from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
 from chatkeep.telemetry.logging import tame_libraries
@@ -64,12 +66,6 @@ INSTRUCTIONS = (
 )
 
 _READ = ["GET", "HEAD"]
-
-_PAGE: dict[str, Any] = {
-    "version": __version__,
-    "greeting": "What can I help you with?",
-    "placeholder": "Message",
-}
 
 
 class Chatkeep:
@@ -87,7 +83,7 @@ class Chatkeep:
         settings: The settings; read from file and environment by default.
 
     Raises:
-        SettingsError: The settings do not allow a start.
+        SettingsError: The settings do not allow a start, or both an agent and a server are given.
     """
 
     def __init__(
@@ -98,13 +94,15 @@ class Chatkeep:
         context: Contexts | None = None,
         settings: Settings | None = None,
     ) -> None:
+        if agent is not None and server is not None:
+            raise SettingsError("name an agent or a server, not both: a server has its own agent")
         self.settings = settings = settings or load_settings()
-        self.catalog: Catalog = open_models(_models_config(settings))
+        self.catalog: Catalog = open_models(models_config(settings))
         url = settings.database.url
         self.database_url = url.get_secret_value() if url else default_url(settings.data_dir)
         self.store = open_store(self.database_url, data_dir=settings.data_dir)
-        self.auth = open_authenticators(_auth_config(settings))
-        self.storage = _open_storage(settings)
+        self.auth = open_authenticators(auth_config(settings))
+        self.storage = open_files(settings)
         self._sweeper = Sweeper(self.store, self.storage)
         ages = Ages(settings.retention.days, settings.retention.tenants)
         self._retention = Retention(self.store, self.storage, ages)
@@ -114,7 +112,7 @@ class Chatkeep:
         self.health = Health({"database": self.store.ping, "files": self.storage.ping})
         self._host = self._hosted(agent, server, context)
         self._bell = Bell()
-        self.relay = _open_relay(settings, self.database_url)
+        self.relay = open_wakes(settings, self.database_url)
         self._bell.publish = self.relay.publish
         self.engine = TurnEngine(self.store, self._host, self._bell, lease=settings.turns.lease)
         self._recovery = Recovery(self.store, self.engine)
@@ -144,7 +142,8 @@ class Chatkeep:
             *_admin_routes(self.store, settings),
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
-        assets = Assets(Path(__file__).parent / "assets", _page_config(self.catalog, agent))
+        page = page_config(self.catalog, agent, hosted=server is not None, version=__version__)
+        assets = Assets(Path(__file__).parent / "assets", page)
         self._opening = asyncio.Lock()
         self._opened = False
         self._app = _build_app(self, endpoint, files, assets)
@@ -167,7 +166,7 @@ class Chatkeep:
             is_default_agent=agent is None,
             titles_by_model=settings.models.titles == "model",
             attachments=self.attachments,
-            converter=_converter(settings, self.attachments),
+            converter=converter(settings, self.attachments),
             image_messages=settings.files.image_messages,
         )
         return Host(ours, self.store, self.attachments, own=True)
@@ -226,41 +225,9 @@ class Chatkeep:
         self._opened = False
 
 
-def _open_storage(settings: Settings) -> FileStorage:
-    url = settings.files.url
-    return open_storage(url.get_secret_value() if url else None, data_dir=settings.data_dir)
-
-
 def _admin_routes(store: Store, settings: Settings) -> list[Route]:
     token = settings.admin.token
     return AdminEndpoint(store, token.get_secret_value()).routes() if token else []
-
-
-def _open_relay(settings: Settings, database_url: str) -> Relay:
-    url = settings.relay.url
-    return open_relay(url.get_secret_value() if url else None, database_url)
-
-
-def file_limits(settings: Settings) -> FileLimits:
-    """Return what the settings say of uploads."""
-    files = settings.files
-    return FileLimits(
-        max_bytes=files.max_bytes,
-        allowed_types=files.allowed_types,
-        quota_bytes=files.quota_bytes,
-        upload_seconds=files.upload_seconds,
-        download_seconds=files.download_seconds,
-    )
-
-
-def _converter(settings: Settings, attachments: Attachments) -> ItemConverter:
-    return ItemConverter(
-        FileParts(
-            attachments.read,
-            image_bytes=settings.files.image_bytes,
-            text_tokens=settings.files.text_tokens,
-        )
-    )
 
 
 def _build_app(
@@ -345,25 +312,6 @@ def _add_routes(
         return await chatkeep.health.ready()
 
 
-def _auth_config(settings: Settings) -> AuthConfig:
-    auth = settings.auth
-    anonymous = "anonymous" in auth.mode
-    jwt = None
-    if "jwt" in auth.mode and auth.issuer and auth.jwks_url and auth.audience:
-        jwt = JwtConfig(
-            issuer=auth.issuer,
-            jwks_url=auth.jwks_url,
-            audience=auth.audience,
-            algorithms=auth.algorithms,
-            user_claim=auth.user_claim,
-            tenant_claim=auth.tenant_claim,
-            default_tenant=auth.default_tenant,
-            token_type=auth.token_type,
-            reserved_tenant=TENANT if anonymous else None,
-        )
-    return AuthConfig(settings.data_dir, anonymous=anonymous, jwt=jwt)
-
-
 def _add_file_routes(app: FastAPI, files: FilesEndpoint) -> None:
     @app.post("/files")
     async def add_file(request: Request) -> Response:
@@ -376,54 +324,6 @@ def _add_file_routes(app: FastAPI, files: FilesEndpoint) -> None:
     @app.api_route("/files/{attachment_id}", methods=_READ)
     async def download_file(request: Request, attachment_id: str) -> Response:
         return await files.download(request, attachment_id)
-
-
-def _models_config(settings: Settings) -> ModelsConfig:
-    models = settings.models
-    keys: dict[str, SecretStr | None] = {
-        "OPENAI_API_KEY": models.openai_api_key,
-        "OPENROUTER_API_KEY": models.openrouter_api_key,
-        "GEMINI_API_KEY": models.gemini_api_key,
-    }
-    return ModelsConfig(
-        data_dir=settings.data_dir,
-        provider=models.provider,
-        name=models.name,
-        keys={name: key.get_secret_value() for name, key in keys.items() if key},
-        base_url=models.openai_base_url,
-        ollama_host=models.ollama_host,
-        gguf=models.gguf,
-        tour=models.tour,
-        context_tokens=models.context_tokens,
-        deadlines=Deadlines(models.first_token_timeout, models.chunk_timeout, models.total_timeout),
-    )
-
-
-def _page_config(catalog: Catalog, agent: Agent[Any] | None) -> dict[str, Any]:
-    """Return what the chat page needs to know."""
-    if agent is not None and agent.model is not None:
-        # The agent brings its model: there is nothing to choose, and nothing to excuse.
-        return _PAGE | {"models": [], "prompts": [], "disclaimer": None}
-    default = catalog.default
-    return _PAGE | {
-        "models": [
-            {
-                "id": entry.id,
-                "label": entry.label,
-                "description": entry.description,
-                "default": entry is default,
-            }
-            for entry in catalog.entries
-        ],
-        "prompts": []
-        if agent
-        else [
-            {"label": "What is Chatkeep?", "prompt": "What is Chatkeep?"},
-            {"label": "Connect a model", "prompt": "How do I connect a real model?"},
-            {"label": "Show me formatting", "prompt": "Show me formatting in Markdown."},
-        ],
-        "disclaimer": default.disclaimer,
-    }
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -78,6 +78,7 @@ async def kill_and_check(
         "DATABASE_URL": url,
         "OPENAI_BASE_URL": provider.base_url,
         "CHATKEEP_MODELS_TITLES": "words",
+        "CHATKEEP_TURNS_LEASE": "3",
         "CHATKEEP_LOG_LEVEL": "error",
     }
     server = ServerProcess(environment, directory)

@@ -1,5 +1,7 @@
 """Answers that survive what people do to pages, in a real browser."""
 
+import re
+
 import pytest
 from playwright.async_api import Locator, Page, expect
 
@@ -100,6 +102,7 @@ async def test_a_killed_server_costs_half_a_second(
     retry = page.get_by_role("button", name="Retry").first
     await expect(retry).to_be_visible()
     await expect(answer(page)).to_contain_text("w30")
+    await expect(page).to_have_title(re.compile("count"))
     await shoot(page, "killed")
     await retry.click()
     await whole(page)

@@ -162,7 +162,7 @@ def test_what_is_stored_leaves_memory_when_it_is_much() -> None:
     log.saved(1000)
     assert log.unsaved_bytes == 0
     assert log.behind(1000) == []
-    assert len(log.behind(900) or ()) == 100
+    assert len(log.behind(990) or ()) == 10
 
 
 def test_the_opening_is_there_and_stored() -> None:

@@ -106,7 +106,7 @@ def file_storage(settings: Settings) -> "FileStorage":
 
 def attachments_of(store: "Store", settings: Settings) -> "Attachments":
     """Return the attachments of a store, with the limits of the settings and links of no use."""
-    from chatkeep.app import file_limits  # noqa: PLC0415
+    from chatkeep.configured import file_limits  # noqa: PLC0415
     from chatkeep.files.attachments import Attachments  # noqa: PLC0415
     from chatkeep.files.signing import LinkSigner  # noqa: PLC0415
 

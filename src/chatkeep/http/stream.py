@@ -110,31 +110,30 @@ class EventsResponse(Response):
         try:
             await self._send(send, self._start())
             with self._source as source:
-                await self._write(send, await self._events(send, source))
-                if self._seen is not None and not source.noted:
+                complete = await self._events(send, source)
+                if complete and self._seen is not None and not source.noted:
                     await self._seen()  # before the end: who asks for the list finds it read
+                await self._write(send, self._last(complete))
             await self._send(send, _chunk(b"", more=False))
         except TimeoutError:
             _log.info("a reader stalled", seconds=_SEND_SECONDS)
             if self._left is not None:
                 self._left()
 
-    async def _events(self, send: Send, source: Source) -> bytes:
-        """Send what comes; return the last bytes of the body."""
+    async def _events(self, send: Send, source: Source) -> bool:
+        """Send what comes; say whether that was all, or the reader is to go elsewhere."""
         batch = self._first or Batch((), Then.MORE)
         try:
             while True:
                 await self._write(send, self._framed(batch))
-                if batch.then is Then.NOTHING:
-                    return _END if self._framing is Framing.NUMBERED else b""
-                if batch.then is Then.ELSEWHERE:
-                    return self._farewell()
+                if batch.then is not Then.MORE:
+                    return batch.then is Then.NOTHING
                 batch = await source.next(max(self._until_heartbeat(), 0.0))
                 if not batch.events and self._until_heartbeat() <= 0:
                     await self._beat(send)
         except ChatkeepError as error:
             _log.info("a reader was sent away", error=type(error).__name__)
-            return self._farewell()
+            return False
 
     async def _beat(self, send: Send) -> None:
         """Send a sign of life; JSON documents by the line have none."""
@@ -143,11 +142,11 @@ class EventsResponse(Response):
         else:
             await self._write(send, _HEARTBEAT)
 
-    def _farewell(self) -> bytes:
-        """Return what sends a reader to another instance, or the user to try again."""
+    def _last(self, complete: bool) -> bytes:
+        """Return the last bytes: those that are not all send a reader on, or the user to retry."""
         if self._framing is Framing.NUMBERED:
-            return _RECONNECT
-        return self._frame(Numbered(0, farewell_json()))
+            return _END if complete else _RECONNECT
+        return b"" if complete else self._frame(Numbered(0, farewell_json()))
 
     def _framed(self, batch: Batch) -> bytes:
         frames = [self._frame(event) for event in batch.events]

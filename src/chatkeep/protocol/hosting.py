@@ -31,6 +31,7 @@ from chatkit.types import (
     ThreadMetadata,
     ThreadsRetryAfterItemReq,
     ThreadStreamEvent,
+    ThreadUpdatedEvent,
     UserMessageItem,
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -202,6 +203,9 @@ class Host:
         for item in running.draft.items:
             if not isinstance(item, _HIDDEN):
                 yield ThreadItemDoneEvent(item=item)
+        named = await self.server.store.load_thread(turn.thread_id, theirs)
+        if named.title != thread.title:
+            yield ThreadUpdatedEvent(thread=self.thread(named))
         if running.state is TurnState.INTERRUPTED:
             yield error_event(_interrupted(running.unknown), allow_retry=True)
 

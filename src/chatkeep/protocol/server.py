@@ -152,11 +152,16 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
                     await self.store.add_thread_item(thread.id, item, context)
                 case _:
                     pass
+        running = _running()
+        if running is not None and running.reason == "crash":
+            # What was to name the thread beside the answer is gone with it.
+            message = await self._last_message(thread, context)
+            await Naming(self.store, thread, message, context, None).finish(wait=0)
         note = SDKHiddenContextItem(
             id=self.store.generate_item_id("sdk_hidden_context", thread, context),
             thread_id=thread.id,
             created_at=datetime.now(UTC),
-            content=_note(_running()),
+            content=_note(running),
         )
         await self.store.add_thread_item(thread.id, note, context)
 

@@ -7,6 +7,7 @@ gone, on another one: see `chatkeep.turns.recovery`.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -277,8 +278,8 @@ class TurnEngine:
                 raise
         except Exception as caught:  # noqa: BLE001 - recorded, and told as the last event
             error = caught
-        if running.delivered and (task := asyncio.current_task()) is not None:
-            task.uncancel()  # also when its code has kept it to itself
+        if running.delivered:
+            await _swallow_stop()
         if error is None and not running.delivered:
             return  # told too late, or not at all: it is complete
         pump.tell()
@@ -295,3 +296,15 @@ class TurnEngine:
                 pass
         if error is not None and not pump.failed:
             pump.append(self._work.failure(running, error))
+
+
+async def _swallow_stop() -> None:
+    """Have the cancellation by which the turn was stopped arrive here, if it has not arrived.
+
+    Its code may have ended without waiting for anything. `uncancel` alone takes back what is on
+    its way from Python 3.13 on only, and the turn's end must not be cancelled.
+    """
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    if (task := asyncio.current_task()) is not None:
+        task.uncancel()

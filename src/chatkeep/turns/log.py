@@ -19,10 +19,10 @@ from pydantic_core import from_json, to_json
 
 from chatkeep.ports import EventRow
 
-_KEPT_BYTES = 192 * 1024
+_KEPT_BYTES = 32 * 1024
 """How much of what is stored already is kept for readers; those further behind read the rows."""
 
-_ROW_BYTES = 32 * 1024
+_ROW_BYTES = 8 * 1024
 """How large a row grows, about: what a reader that is far behind has to hold."""
 
 
@@ -158,7 +158,15 @@ class TurnLog:
         A row that was returned stays as it is until it is stored: it may be there already, when
         the answer to that was lost.
         """
+        self._rows += _rows(self._unsaved(self.shown))
+        if hidden:
+            # In rows of their own: what is shown may be stored before the turn's end is.
+            self._rows += _rows(self._unsaved(self.last))
         until = self.last if hidden else self.shown
+        return [row for row in self._rows if row.last <= until]
+
+    def _unsaved(self, until: int) -> list[_Entry]:
+        """Return what is in no row, up to a number."""
         have = self._rows[-1].last if self._rows else self._saved
         entries = []
         for entry in reversed(self._kept):
@@ -166,9 +174,7 @@ class TurnLog:
                 break
             if entry.number <= until:
                 entries.append(entry)
-        self._rows += _rows(entries[::-1])
-        # Those that the turn's end has asked for may be behind what is shown.
-        return [row for row in self._rows if row.last <= until]
+        return entries[::-1]
 
     def saved(self, number: int) -> None:
         """Note that all events up to a number are stored."""

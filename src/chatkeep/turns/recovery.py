@@ -5,8 +5,9 @@ import random
 
 import structlog
 
-from chatkeep.errors import ChatkeepError, StoreUnavailableError
+from chatkeep.errors import StoreUnavailableError
 from chatkeep.ports import Store
+from chatkeep.telemetry.logging import describe
 from chatkeep.turns.bell import heard_within
 from chatkeep.turns.engine import QUEUE, TurnEngine
 
@@ -35,8 +36,8 @@ class Recovery:
                         await self.take_all()
                 except StoreUnavailableError:
                     calm_until = loop.time() + _CALM_SECONDS
-                except ChatkeepError as error:
-                    _log.warning("no turn was taken over", error=type(error).__name__)
+                except Exception as error:  # noqa: BLE001 - without it nobody would look any more
+                    _log.error("no turn was taken over", **describe(error))
                 await heard_within(heard, _LOOK_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311
 
     async def take_all(self) -> None:

@@ -1,0 +1,92 @@
+"""What the settings name, as the packages that do it want to be told."""
+
+from pydantic import SecretStr
+
+from chatkeep.agent.convert import ItemConverter
+from chatkeep.agent.files import FileParts
+from chatkeep.auth import AuthConfig, JwtConfig
+from chatkeep.auth.anonymous import TENANT
+from chatkeep.files import open_storage
+from chatkeep.files.attachments import Attachments, FileLimits
+from chatkeep.models.choice import ModelsConfig
+from chatkeep.models.guard import Deadlines
+from chatkeep.ports import FileStorage, Relay
+from chatkeep.relay import open_relay
+from chatkeep.settings import Settings
+
+
+def open_files(settings: Settings) -> FileStorage:
+    """Return where files are kept, not opened yet."""
+    url = settings.files.url
+    return open_storage(url.get_secret_value() if url else None, data_dir=settings.data_dir)
+
+
+def open_wakes(settings: Settings, database_url: str) -> Relay:
+    """Return what wakes the instances, not connected yet."""
+    url = settings.relay.url
+    return open_relay(url.get_secret_value() if url else None, database_url)
+
+
+def file_limits(settings: Settings) -> FileLimits:
+    """Return what the settings say of uploads."""
+    files = settings.files
+    return FileLimits(
+        max_bytes=files.max_bytes,
+        allowed_types=files.allowed_types,
+        quota_bytes=files.quota_bytes,
+        upload_seconds=files.upload_seconds,
+        download_seconds=files.download_seconds,
+    )
+
+
+def converter(settings: Settings, attachments: Attachments) -> ItemConverter:
+    """Return what makes items into model input."""
+    return ItemConverter(
+        FileParts(
+            attachments.read,
+            image_bytes=settings.files.image_bytes,
+            text_tokens=settings.files.text_tokens,
+        )
+    )
+
+
+def auth_config(settings: Settings) -> AuthConfig:
+    """Return what the settings say of users."""
+    auth = settings.auth
+    anonymous = "anonymous" in auth.mode
+    jwt = None
+    if "jwt" in auth.mode and auth.issuer and auth.jwks_url and auth.audience:
+        jwt = JwtConfig(
+            issuer=auth.issuer,
+            jwks_url=auth.jwks_url,
+            audience=auth.audience,
+            algorithms=auth.algorithms,
+            user_claim=auth.user_claim,
+            tenant_claim=auth.tenant_claim,
+            default_tenant=auth.default_tenant,
+            token_type=auth.token_type,
+            reserved_tenant=TENANT if anonymous else None,
+        )
+    return AuthConfig(settings.data_dir, anonymous=anonymous, jwt=jwt)
+
+
+def models_config(settings: Settings) -> ModelsConfig:
+    """Return what the settings say of models."""
+    models = settings.models
+    keys: dict[str, SecretStr | None] = {
+        "OPENAI_API_KEY": models.openai_api_key,
+        "OPENROUTER_API_KEY": models.openrouter_api_key,
+        "GEMINI_API_KEY": models.gemini_api_key,
+    }
+    return ModelsConfig(
+        data_dir=settings.data_dir,
+        provider=models.provider,
+        name=models.name,
+        keys={name: key.get_secret_value() for name, key in keys.items() if key},
+        base_url=models.openai_base_url,
+        ollama_host=models.ollama_host,
+        gguf=models.gguf,
+        tour=models.tour,
+        context_tokens=models.context_tokens,
+        deadlines=Deadlines(models.first_token_timeout, models.chunk_timeout, models.total_timeout),
+    )
