@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from support.cluster import Cluster, postgres_rows, sqlite_rows
+from support.cluster import GRACE, Cluster, postgres_rows, sqlite_rows
 from support.postgres import PostgresServer
+from support.sizes import seconds
 from support.valkey import ValkeyServer
 
 _numbers = count()
@@ -43,6 +44,16 @@ async def pair(
         yield cluster
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hasty(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Cluster]:
+    """The same, who take turns over soon: on a slow machine also from one who lives."""
+    environment = {"CHATKEEP_TURNS_LEASE": str(seconds("lease"))}
+    async for cluster in _postgres(postgres, tmp_path_factory.mktemp("hasty"), **environment):
+        yield cluster
+
+
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[ValkeyServer]:
     """A Valkey server."""
@@ -58,12 +69,8 @@ def valkey() -> Iterator[ValkeyServer]:
 async def relayed(
     postgres: PostgresServer, valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Cluster]:
-    """Two instances that wake each other through Valkey, patient ones, that stop soon."""
-    environment = {
-        "REDIS_URL": valkey.url(),
-        "CHATKEEP_TURNS_LEASE": "15",
-        "CHATKEEP_SHUTDOWN_GRACE": "1",
-    }
+    """Two instances that wake each other through Valkey, and stop soon."""
+    environment = {"REDIS_URL": valkey.url(), "CHATKEEP_SHUTDOWN_GRACE": str(GRACE)}
     directory = tmp_path_factory.mktemp("relayed")
     async for cluster in _postgres(postgres, directory, **environment):
         yield cluster
@@ -73,5 +80,7 @@ async def relayed(
 async def single(tmp_path: Path) -> AsyncIterator[Cluster]:
     """One instance on a SQLite file."""
     path = tmp_path / "chat.db"
-    async with Cluster(tmp_path, f"sqlite:///{path}", sqlite_rows(path), 1) as cluster:
+    lease = str(seconds("lease"))
+    url, rows = f"sqlite:///{path}", sqlite_rows(path)
+    async with Cluster(tmp_path, url, rows, 1, CHATKEEP_TURNS_LEASE=lease) as cluster:
         yield cluster

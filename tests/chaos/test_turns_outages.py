@@ -9,7 +9,8 @@ from time import monotonic
 
 import pytest
 
-from support.cluster import Cluster
+from chatkeep.cli.serve import _LAST_BYTES_SECONDS
+from support.cluster import GRACE, Cluster
 from support.invariants import check
 from support.paced import question
 from support.postgres import PostgresServer
@@ -55,8 +56,10 @@ async def test_a_database_that_is_silent_for_a_while(
     await answers.begun()
     began = monotonic()
     await asyncio.to_thread(postgres.kill, signal.SIGSTOP)
-    await asyncio.sleep(seconds)
-    await asyncio.to_thread(postgres.kill, signal.SIGCONT)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.to_thread(postgres.kill, signal.SIGCONT)
     await answers.ended()
     took = monotonic() - began
     findings = await check(relayed, [visitor])
@@ -125,9 +128,11 @@ async def test_an_instance_that_is_told_to_stop(relayed: Cluster, chance: random
         await server.start()
         for sent in [*await long.ended(), *await short.ended()]:
             bodies.update(sent.bodies)
-    assert set(bodies) <= {"end", "reconnect"}, bodies
+            # On a machine that is so slow, what is left of the connections is cut.
+            assert "cut" not in sent.bodies or took[-1] > GRACE + _LAST_BYTES_SECONDS, sent
     findings = await check(relayed, [visitor])
     assert set(findings.states) <= {"completed", "interrupted"}
+    assert max(findings.lost, default=0) == 0
     note(
         "told to stop",
         rounds=size("stops"),
@@ -135,5 +140,4 @@ async def test_an_instance_that_is_told_to_stop(relayed: Cluster, chance: random
         **findings.states,
         **{f"bodies_{kind}": number for kind, number in bodies.items()},
         longest_exit_s=round(max(took), 1),
-        most_lost_characters=max(findings.lost, default=0),
     )

@@ -54,8 +54,14 @@ async def test_a_reload_continues_where_it_was(pair: Cluster, chance: random.Ran
     await many(size("reloads"), one)
     findings = await check(pair, [visitor])
     assert findings.states == {"completed": size("reloads")}
-    resumes = [seconds for sent in visitor.sent for seconds in sent.first_bytes]
-    note("reloads", turns=size("reloads"), resumes=len(resumes), **spread(resumes))
+    for where, there in (("where it runs", True), ("elsewhere", False)):
+        took = [
+            seconds
+            for sent in visitor.sent
+            for seconds, at_home in sent.first_bytes
+            if at_home is there
+        ]
+        note(f"reloads, {where}", turns=size("reloads"), resumes=len(took), **spread(took))
 
 
 async def test_an_answer_does_not_need_its_reader(pair: Cluster, chance: random.Random) -> None:

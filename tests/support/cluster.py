@@ -12,15 +12,18 @@ from typing import Any, Self
 from support.paced import PacedProvider
 from support.postgres import PostgresServer
 from support.process import ServerProcess
-from support.sizes import seconds
 from support.visitor import Visitor
 from support.waiting import until
 
 type Rows = Callable[[str], Awaitable[list[tuple[Any, ...]]]]
 """Asks the database itself, beside the servers."""
 
+GRACE = 1
+"""Seconds that instances that are told to stop give to their answers, where tests tell them."""
+
 _POSTGRES_NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-_SQLITE_NOW = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+# 2440587.5 is the Julian day of 1970-01-01. Newer SQLite has unixepoch('subsec').
+_SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
 class Cluster:
@@ -62,7 +65,6 @@ class Cluster:
             "OPENAI_BASE_URL": self.provider.base_url,
             "CHATKEEP_MODELS_TITLES": "words",
             "CHATKEEP_LOG_LEVEL": "warning",
-            "CHATKEEP_TURNS_LEASE": str(seconds("lease")),
             **self._environment,
         }
         self.servers = [ServerProcess(environment, self._directory) for _ in range(self._instances)]

@@ -41,7 +41,10 @@ class Sent:
         bodies: How each stream of the turn ended: `end`, `reconnect`, `cut`, or `left`.
         error: The text of the event that told of a failure.
         gone: The events are not kept any more.
-        first_bytes: For each resume, the seconds until its first byte.
+        home: The instance that the request was sent to.
+        asked: The instance of the last resume.
+        first_bytes: For each resume, the seconds until its first byte, and whether it was asked
+            of that instance.
         statuses: What was answered to the request itself, in order.
     """
 
@@ -57,7 +60,9 @@ class Sent:
     bodies: list[str] = field(default_factory=list)
     error: str | None = None
     gone: bool = False
-    first_bytes: list[float] = field(default_factory=list)
+    home: str | None = None
+    asked: str | None = None
+    first_bytes: list[tuple[float, bool]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -240,18 +245,21 @@ class Visitor:
     @asynccontextmanager
     async def _post(self, sent: Sent, at: int | None = None) -> AsyncIterator[httpx2.Response]:
         headers = {"Idempotency-Key": sent.key, "X-Chatkeep-Events": "numbered"}
-        url = self._url(at) + "chatkit"
-        async with self.http.stream("POST", url, json=sent.body, headers=headers) as response:
+        home = self._url(at)
+        async with self.http.stream(
+            "POST", f"{home}chatkit", json=sent.body, headers=headers
+        ) as response:
             sent.statuses.append(response.status_code)
             if response.status_code == HTTPStatus.OK:
                 turn_id = response.headers["X-Chatkeep-Turn"]
                 assert sent.turn_id in (None, turn_id)
-                sent.turn_id = turn_id
+                sent.turn_id, sent.home = turn_id, home
             yield response
 
     @asynccontextmanager
     async def _resume(self, sent: Sent) -> AsyncIterator[httpx2.Response]:
-        url = f"{self._url(None)}chatkit/turns/{sent.turn_id}/events"
+        sent.asked = self._url(None)
+        url = f"{sent.asked}chatkit/turns/{sent.turn_id}/events"
         headers = {"Last-Event-ID": str(sent.last)}
         async with self.http.stream("GET", url, headers=headers) as response:
             sent.gone = response.status_code == HTTPStatus.GONE
@@ -280,7 +288,7 @@ class Visitor:
         number = events = 0
         async for line in lines:
             if asked is not None:
-                sent.first_bytes.append(monotonic() - asked)
+                sent.first_bytes.append((monotonic() - asked, sent.asked == sent.home))
                 asked = None
             if line.startswith("id: "):
                 number = int(line.removeprefix("id: "))
