@@ -115,7 +115,7 @@ async def test_what_wakes_up_writes_nothing(hasty: Cluster) -> None:
     visitor = await hasty.visitor()
     frozen = hasty.servers[0]
     away = seconds("lease") + seconds("frozen")
-    words, first = int(away + 6) * 30, int(away + 1) * 1000
+    words, first = int(away + 6) * 30, int(seconds("lease") + 1) * 1000
     for each in range(size("freezes")):
         sends = [visitor.draft(question(f"f{each}-{n}", words, 33)) for n in range(SHOWN)]
         # Of these nothing is shown before it freezes: they begin again.
