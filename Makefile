@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web test-style check fmt bench bench-stores docs web lock wheel clean
+.PHONY: help serve test test-web test-style check fmt bench bench-stores chaos docs web lock wheel clean
 
 PY := .venv/bin/python
 STAMPS := .tools/stamps
@@ -41,6 +41,11 @@ bench: $(STAMPS)/python ## Measure what a turn and a token cost
 
 bench-stores: $(STAMPS)/python ## Measure what long threads and long lists cost
 	@$(PY) bench/stores.py
+
+chaos: $(STAMPS)/python $(STAMPS)/servers ## Kill, freeze and cut off for half an hour, and note what happened
+	@rm -f .tools/chaos.jsonl
+	@CHAOS_SIZE=full CHAOS_FIGURES=$(CURDIR)/.tools/chaos.jsonl $(PY) -m pytest tests/chaos --timeout=3600 $(PYTEST)
+	@$(PY) tests/support/sizes.py < .tools/chaos.jsonl | tee .tools/chaos.md
 
 docs: $(STAMPS)/python ## Check the documentation's links and examples
 	@$(PY) -m pytest -q tests/unit/test_docs.py
