@@ -43,7 +43,7 @@ async def test_a_killed_server_keeps_what_it_acknowledged_in_sqlite(
         with closing(sqlite3.connect(path)) as connection:
             return connection.execute(query).fetchall()
 
-    await kill_and_check(provider, tmp_path, f"sqlite:///{path}", rows, seed=seed, rounds=5)
+    await kill_and_check(provider, tmp_path, f"sqlite:///{path}", rows, seed=seed, rounds=2)
     assert await rows("PRAGMA integrity_check") == [("ok",)]
     assert await rows("PRAGMA foreign_key_check") == []
 

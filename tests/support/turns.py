@@ -290,3 +290,12 @@ async def stored_texts(store: Store, thread_id: str) -> list[tuple[str, str]]:
         for item in await stored_items(store, thread_id)
         if isinstance(item, UserMessageItem | AssistantMessageItem)
     ]
+
+
+async def taken(store: Store, turn: Turn, holder: str = "another") -> Turn:
+    """Take a turn over, as another instance does when a lease has run out."""
+    await store.release_turn(turn.id, turn.fence, ANN)
+    claimed = await store.claim_turn(holder, 3600)
+    assert claimed
+    assert claimed.id == turn.id
+    return claimed

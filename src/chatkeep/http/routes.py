@@ -146,7 +146,7 @@ class ChatKitEndpoint:
             present=lambda json: self.host.present(json, context),
             headers={**headers, "X-Chatkeep-Turn": turn.id},
             seen=lambda: self.answers.mark_read(turn.thread_id, context),
-            left=(lambda: self.engine.cancel_later(turn.id, context)) if leaves else None,
+            left=(lambda: self.engine.leave(turn.id, context)) if leaves else None,
         )
 
     async def _read(self, request: Request) -> bytes:

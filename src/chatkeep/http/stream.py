@@ -97,12 +97,13 @@ class EventsResponse(Response):
         watch = asyncio.create_task(_gone(receive), name="disconnect")
         try:
             await asyncio.wait((body, watch), return_when=asyncio.FIRST_COMPLETED)
-            if not body.done() and self._left is not None:
-                self._left()
+            gone = not body.done()
         finally:
             body.cancel()
             watch.cancel()
             await asyncio.wait((body, watch))
+        if gone and self._left is not None:
+            self._left()
         if not body.cancelled():
             body.result()
 

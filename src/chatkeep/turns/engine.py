@@ -151,8 +151,11 @@ class TurnEngine:
             turn = await self._store.load_turn(turn_id, context)
         return turn
 
-    def cancel_later(self, turn_id: str, context: RequestContext) -> None:
-        """Stop a turn, for somebody who is not there to wait for it."""
+    def leave(self, turn_id: str, context: RequestContext) -> None:
+        """Stop a turn that a reader has left, unless somebody else here reads it."""
+        running = self._running.get(turn_id)
+        if running is not None and running.log.readers:
+            return
         task = asyncio.create_task(self._cancel_quietly(turn_id, context), name="cancel")
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
