@@ -189,6 +189,20 @@ def test_numbers_are_left_out_behind_what_another_instance_may_have_shown() -> N
     assert [(row.first, row.last) for row in log.rows()] == [(106, 106)]
 
 
+async def test_a_reader_within_the_gap_waits() -> None:
+    """It has seen what another instance had not stored: there is nothing for it yet."""
+    log = TurnLog(5, gap=100)
+    waiting = asyncio.create_task(log.wait(30, 60))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert log.behind(30) == []
+
+    log.end()
+    await waiting
+    assert log.shown <= 30, "it has everything"
+
+
 @pytest.mark.parametrize("number", [0, 2, 5])
 def test_nothing_is_behind_the_end(number: int) -> None:
     """Also numbers that never were have nothing behind them."""
