@@ -18,6 +18,7 @@ from chatkeep.turns.following import ThreadReader
 from chatkeep.turns.reading import TurnReader
 
 _DIGITS = 19
+_MAX = 2**63 - 1  # what a database takes for a number
 
 
 class TurnsEndpoint:
@@ -110,6 +111,6 @@ def _after(request: Request) -> int | None:
     given = request.query_params.get("after") or request.headers.get("last-event-id")
     if given is None:
         return None
-    if not given.isascii() or not given.isdecimal() or len(given) > _DIGITS:
+    if not given.isascii() or not given.isdecimal() or len(given) > _DIGITS or int(given) > _MAX:
         raise InvalidRequestError("after: the number of the last event that was received")
     return int(given)
