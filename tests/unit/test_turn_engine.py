@@ -33,6 +33,7 @@ from support.turns import (
     stored_items,
     stored_texts,
     streamed,
+    taken,
 )
 from support.waiting import PATIENCE, until
 
@@ -81,6 +82,25 @@ async def test_a_message_is_safe_when_its_turn_has_begun(here: Instance, store: 
         ("user_message", "question"),
         ("assistant_message", "one two"),
     ]
+
+
+async def test_an_instance_that_stood_still_takes_its_own_turn(
+    here: Instance, store: Brittle
+) -> None:
+    """What it had begun is stopped, as if another one had taken it; one of both ends the turn."""
+    here.server.say = (hold := Hold()).say
+    turn = await here.ask()
+    await until(lambda: here.engine.running[0].touched)
+    (before,) = here.engine.running
+
+    here.engine.take(await taken(store.real, turn, here.engine.holder))
+    ended = await here.ended(turn.id)
+
+    assert before.task
+    await asyncio.wait([before.task], timeout=PATIENCE)
+    assert (before.stopping, hold.stopped) == ("lost", 1)
+    assert (ended.state, ended.fence) == (TurnState.INTERRUPTED, 2)
+    assert here.engine.running == []
 
 
 async def test_what_cannot_be_stored_is_not_begun(here: Instance, store: Brittle) -> None:

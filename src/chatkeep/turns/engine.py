@@ -130,6 +130,8 @@ class TurnEngine:
         self._adopt(running, self._answer if again else self._give_up)
 
     def _adopt(self, running: RunningTurn, how: Callable[[RunningTurn], Awaitable[bool]]) -> None:
+        if (before := self._running.get(running.id)) is not None:
+            before.lose()  # this instance stood still for longer than its lease
         self._running[running.id] = running
         running.task = asyncio.create_task(self._run(running, how), name="turn")
         self._keeper.start()
