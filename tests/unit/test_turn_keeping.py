@@ -14,7 +14,7 @@ from chatkeep.errors import StoreUnavailableError
 from chatkeep.ports import EventRow, Hold, TurnState
 from chatkeep.stores import open_store
 from chatkeep.testing.store_samples import MOMENT
-from chatkeep.turns import ending, keeping
+from chatkeep.turns import ending, keeping, patience
 from chatkeep.turns.recovery import Recovery
 from support.turns import (
     ANN,
@@ -202,7 +202,7 @@ async def test_an_end_is_stored_when_the_database_is_back(
     here: Instance, store: Brittle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again, also when it was stored and the answer lost; nothing comes twice."""
-    monkeypatch.setattr(ending, "_FIRST_WAIT", 0)
+    monkeypatch.setattr(patience, "_FIRST_WAIT", 0)
     store.errors["end_turn"] = [StoreUnavailableError()] * 3
     store.lost["end_turn"] = [StoreUnavailableError()] * 2
     turn = await here.ask()
@@ -235,7 +235,7 @@ async def test_readers_of_an_end_that_takes_long_are_sent_away(
     here: Instance, store: Brittle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They come back later, and find all of it."""
-    monkeypatch.setattr(ending, "_FIRST_WAIT", 0)
+    monkeypatch.setattr(patience, "_FIRST_WAIT", 0)
     monkeypatch.setattr(ending, "_READERS_WAIT_SECONDS", -1)
     store.errors["end_turn"] = [StoreUnavailableError()] * 5
     turn = await here.ask()

@@ -1,12 +1,13 @@
 """How a turn ends: its state, last items and last events are stored together, or not at all."""
 
-import asyncio
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
 from chatkeep.errors import HeldError, LeaseLostError, NotFoundError, StoreUnavailableError
 from chatkeep.ports import Store, TurnEnd
+from chatkeep.turns.patience import patient
 from chatkeep.turns.running import RunningTurn
 
 _TRY_SECONDS = 600.0
@@ -14,8 +15,6 @@ _TRY_SECONDS = 600.0
 
 _READERS_WAIT_SECONDS = 20.0
 """How long readers of such a turn are kept; then they are told to come back."""
-
-_FIRST_WAIT, _LONGEST_WAIT = 0.1, 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +38,7 @@ async def end(running: RunningTurn, store: Store, *, replaces: bool) -> None:
         reason=running.reason,
         usage=running.usage,
         items=items,
-        removed=running.draft.replaced if replaces else (),
+        removed=tuple(running.draft.replaced) if replaces else (),
         events=running.log.rows(hidden=True),
         read=running.log.seen,
     )
@@ -68,22 +67,17 @@ async def hand_back(running: RunningTurn, store: Store) -> None:
 
 
 async def _store_end(running: RunningTurn, store: Store, last: TurnEnd) -> None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    wait = _FIRST_WAIT
-    while True:
-        try:
-            await store.end_turn(running.turn.id, running.turn.fence, last, running.context)
-        except StoreUnavailableError:
-            waited = loop.time() - began
-            if waited > _TRY_SECONDS:
-                raise
-            if waited > _READERS_WAIT_SECONDS and not running.log.ended:
-                running.log.end(lost=True)
-        except HeldError:
-            last = replace(last, removed=())  # a legal hold keeps the old answer as well
-            continue
-        else:
-            return
-        await asyncio.sleep(wait)
-        wait = min(wait * 2, _LONGEST_WAIT)
+    turn = running.turn
+
+    def release(waited: float) -> None:
+        if waited > _READERS_WAIT_SECONDS and not running.log.ended:
+            running.log.end(lost=True)
+
+    async def store_it(last: TurnEnd) -> None:
+        call = partial(store.end_turn, turn.id, turn.fence, last, running.context)
+        await patient(call, _TRY_SECONDS, release)
+
+    try:
+        await store_it(last)
+    except HeldError:
+        await store_it(replace(last, removed=()))  # a legal hold keeps the old answer as well
