@@ -19,8 +19,6 @@ from chatkit.server import ChatKitServer
 from chatkit.types import (
     AssistantMessageItem,
     ErrorEvent,
-    HiddenContextItem,
-    SDKHiddenContextItem,
     Thread,
     ThreadItem,
     ThreadItemAddedEvent,
@@ -45,6 +43,7 @@ from chatkeep.protocol.own_requests import AnyStreamingReq, BranchThreadReq, Edi
 from chatkeep.protocol.planning import Planner
 from chatkeep.protocol.wire import error_event
 from chatkeep.telemetry.logging import describe
+from chatkeep.turns.pump import HIDDEN
 from chatkeep.turns.running import RunningTurn
 from chatkeep.turns.scope import Scope, entered
 from chatkeep.turns.store import scoped
@@ -57,7 +56,6 @@ type ServerFactory = ChatKitServer[Any] | Callable[..., ChatKitServer[Any]]
 
 _OPTIONAL = ("transcribe", "action", "sync_action")
 
-_HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
 _CARRIES_ITEM = (ThreadItemAddedEvent, ThreadItemDoneEvent, ThreadItemReplacedEvent)
 
 _WITH_FILES = b'"attachments":[{'
@@ -201,7 +199,7 @@ class Host:
         rest = [item for item in unfinished if item.id not in whole]
         await self.server.handle_stream_cancelled(thread, rest, theirs)
         for item in running.draft.items:
-            if not isinstance(item, _HIDDEN):
+            if not isinstance(item, HIDDEN):
                 yield ThreadItemDoneEvent(item=item)
         named = await self.server.store.load_thread(turn.thread_id, theirs)
         if named.title != thread.title:
@@ -269,9 +267,8 @@ class Host:
             thread = message = None
         if isinstance(request, ThreadsRetryAfterItemReq):
             message_id = request.params.item_id
-            running.draft.replaced = await self._planner.ids_behind(
-                turn.thread_id, message_id, theirs
-            )
+            behind = await self._planner.ids_behind(turn.thread_id, message_id, theirs)
+            running.draft.replaced = frozenset(behind)
         if message_id is None:
             return Given(request)
         if thread is None:
@@ -316,7 +313,7 @@ class Host:
 
 def _outgoing(event: ThreadStreamEvent, context: RequestContext) -> ThreadStreamEvent | None:
     """Return an event as it is logged; None if it stays here."""
-    if isinstance(event, _CARRIES_ITEM) and isinstance(event.item, _HIDDEN):
+    if isinstance(event, _CARRIES_ITEM) and isinstance(event.item, HIDDEN):
         return None
     if isinstance(event, ErrorEvent) and event.message is None:
         # The SDK's wordless errors, which it has logged, get a sentence and a reference.

@@ -5,7 +5,7 @@ nothing follows it, so finished items wait here, for some milliseconds, and so d
 tell of them: nobody sees as done what is not stored.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from chatkit.types import ThreadItem, ThreadMetadata
@@ -38,7 +38,7 @@ class Draft:
         self._wrote = wrote
         self._items: dict[str, ThreadItem] = {}
         self._thread: ThreadMetadata | None = None
-        self.replaced: Sequence[str] = ()
+        self.replaced: Collection[str] = ()
 
     @property
     def items(self) -> list[ThreadItem]:

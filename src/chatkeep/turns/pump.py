@@ -26,8 +26,10 @@ from chatkeep.turns.work import Work
 _HOLD_SECONDS = 0.05
 """How long a finished item waits for the end of the turn, to be stored with it."""
 
-_HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
-_NO_ANSWER = (WorkflowItem, *_HIDDEN)
+HIDDEN = (HiddenContextItem, SDKHiddenContextItem)
+"""Items that are for the model only."""
+
+_NO_ANSWER = (WorkflowItem, *HIDDEN)
 
 
 class Pump:
@@ -82,7 +84,7 @@ class Pump:
     def tell(self) -> None:
         """Write events for items that stopped code has finished, and nobody was told of."""
         for item in self._running.draft.items:
-            if not isinstance(item, _HIDDEN) and item.id not in self._done:
+            if not isinstance(item, HIDDEN) and item.id not in self._done:
                 self.append(ThreadItemDoneEvent(item=item))
 
     def append(self, event: ThreadStreamEvent) -> None:

@@ -38,7 +38,8 @@ class Recovery:
                     calm_until = loop.time() + _CALM_SECONDS
                 except Exception as error:  # noqa: BLE001 - without it nobody would look any more
                     _log.error("no turn was taken over", **describe(error))
-                await heard_within(heard, _LOOK_SECONDS * random.uniform(0.75, 1.25))  # noqa: S311
+                pause = _LOOK_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - not for secrets
+                await heard_within(heard, pause)
 
     async def take_all(self) -> None:
         """Take all turns that need somebody now."""
