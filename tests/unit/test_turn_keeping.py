@@ -15,6 +15,9 @@ from chatkeep.ports import EventRow, Hold, TurnState
 from chatkeep.stores import open_store
 from chatkeep.testing.store_samples import MOMENT
 from chatkeep.turns import ending, keeping, patience
+from chatkeep.turns.bell import Bell
+from chatkeep.turns.engine import TurnEngine
+from chatkeep.turns.reading import TurnReader
 from chatkeep.turns.recovery import Recovery
 from support.turns import (
     ANN,
@@ -71,6 +74,34 @@ async def test_what_is_shown_is_stored_while_the_turn_runs(here: Instance, store
     await here.ended(turn.id)
     rows = await rows_of(store, turn.id)
     assert [row.first for row in rows] == [1, *[row.last + 1 for row in rows[:-1]]]
+
+
+async def test_a_reader_elsewhere_has_it_stored_at_once(
+    here: Instance, store: Brittle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It need not wait until it is time; what other instances ring is rung here by the relay."""
+    monkeypatch.setattr(keeping, "_FLUSH_SECONDS", 3600.0)
+    here.server.say = (halves := Halves("one ", "two")).say
+    turn = await here.ask()
+    found = here.engine.find(turn.id)
+    assert found
+    await until(lambda: found.log.last >= 5)
+    await asyncio.sleep(3 * keeping._TICK_SECONDS)
+    before = found.log.unsaved_bytes
+
+    other = Bell()
+    other.publish = here.bell.ring
+    elsewhere = TurnEngine(store, here.engine._work, other, lease=15)
+    with TurnReader(elsewhere, store, turn.id, 2, ANN) as reader:
+        read: list[int] = []
+        async with asyncio.timeout(10):
+            while not read or read[-1] < 5:
+                read += [event.number for event in (await reader.next(0.1)).events]
+
+    assert before > 0
+    assert read == [3, 4, 5]
+    halves.go.set()
+    await here.ended(turn.id)
 
 
 async def stored_last(store: Brittle, turn_id: str, number: int) -> bool:

@@ -43,6 +43,11 @@ class Bell:
                     del self._listening[each]
 
 
+def asked_for(turn_id: str) -> str:
+    """Return what a reader elsewhere rings, so that the turn's instance stores what it has."""
+    return f"{turn_id}?"
+
+
 async def heard_within(heard: asyncio.Event, seconds: float) -> None:
     """Return when the bell rang, or it is late."""
     try:

@@ -23,7 +23,7 @@ from chatkeep.errors import (
 from chatkeep.ids import new_id
 from chatkeep.ports import Store, Turn, TurnOrder, TurnState
 from chatkeep.telemetry.logging import describe
-from chatkeep.turns.bell import Bell
+from chatkeep.turns.bell import Bell, asked_for
 from chatkeep.turns.ending import end, hand_back
 from chatkeep.turns.keeping import Keeper
 from chatkeep.turns.log import rows_of
@@ -241,7 +241,10 @@ class TurnEngine:
     ) -> None:
         turn = running.turn
         try:
-            with entered(Scope(running.context, running)):
+            with (
+                self.bell.listening(asked_for(turn.id)) as running.wanted,
+                entered(Scope(running.context, running)),
+            ):
                 replaces = await how(running)
             if running.stopping == "lost":
                 running.log.end(lost=True)

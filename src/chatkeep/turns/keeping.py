@@ -99,7 +99,8 @@ class Keeper:
         """Return what is to be stored of a turn; None when that can wait."""
         log, turn = running.log, running.turn
         much = log.unsaved_bytes >= _FLUSH_BYTES or log.unsaved_seconds >= _FLUSH_SECONDS
-        rows = log.rows() if much else []
+        soon = log.unsaved_bytes > 0 and running.wanted.is_set()
+        rows = log.rows() if much or soon else []
         renews = now - self._renewed.setdefault(turn.id, now) >= self._lease / _RENEWALS
         if not (rows or renews):
             return None
@@ -124,6 +125,7 @@ class Keeper:
             self._renewed[kept.turn_id] = now
             if kept.rows:
                 running.log.saved(kept.rows[-1].last)
+                running.wanted.clear()
                 told.append(kept.turn_id)
         if told:
             self._bell.tell(told)

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from chatkeep.context import RequestContext
 from chatkeep.errors import PrunedError
 from chatkeep.ports import Store, Turn
-from chatkeep.turns.bell import heard_within
+from chatkeep.turns.bell import asked_for, heard_within
 from chatkeep.turns.engine import TurnEngine
 from chatkeep.turns.log import Numbered, TurnLog, read_row
 
@@ -59,6 +59,7 @@ class TurnReader:
         self._after = after
         self._context = context
         self._counted: TurnLog | None = None
+        self._asked = False
 
     def __enter__(self) -> Self:
         """Follow the turn: when it ends here, the user has seen it."""
@@ -109,8 +110,18 @@ class TurnReader:
                 return await self._last(turn)
             if self._engine.draining.is_set():
                 return Batch((), Then.ELSEWHERE)
+            self._ask_once()
             await heard_within(heard, min(seconds, _LOOK_SECONDS))
             return Batch((), Then.MORE)
+
+    def _ask_once(self) -> None:
+        """Have the turn's instance store what it has, so that a reader who comes need not wait.
+
+        From then on the usual pace will do.
+        """
+        if not self._asked:
+            self._asked = True
+            self._engine.bell.publish([asked_for(self._turn_id)])
 
     async def _last(self, turn: Turn) -> Batch:
         """Return what an ended turn has left: all of it is stored."""
