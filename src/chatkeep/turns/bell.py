@@ -15,7 +15,7 @@ class Bell:
 
     def __init__(self) -> None:
         self.publish: Callable[[Sequence[str]], None] = _to_nobody
-        self._listening: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._listening: defaultdict[str, set[Callable[[], None]]] = defaultdict(set)
 
     def tell(self, ids: Sequence[str]) -> None:
         """Wake those who listen for one of these ids, here and elsewhere."""
@@ -25,20 +25,26 @@ class Bell:
     def ring(self, ids: Sequence[str]) -> None:
         """Wake those who listen for one of these ids here."""
         for each in ids:
-            for heard in self._listening.get(each, ()):
-                heard.set()
+            for hear in list(self._listening.get(each, ())):
+                hear()
 
     @contextmanager
     def listening(self, *ids: str) -> Iterator[asyncio.Event]:
         """Listen for ids: the event is set by a ring, and cleared by who has looked."""
         heard = asyncio.Event()
-        for each in ids:
-            self._listening[each].add(heard)
-        try:
+        with self.answering(heard.set, *ids):
             yield heard
+
+    @contextmanager
+    def answering(self, hear: Callable[[], None], *ids: str) -> Iterator[None]:
+        """Have something called, quick as it must be, whenever one of these ids is rung here."""
+        for each in ids:
+            self._listening[each].add(hear)
+        try:
+            yield
         finally:
             for each in ids:
-                self._listening[each].discard(heard)
+                self._listening[each].discard(hear)
                 if not self._listening[each]:
                     del self._listening[each]
 

@@ -242,7 +242,7 @@ class TurnEngine:
         turn = running.turn
         try:
             with (
-                self.bell.listening(asked_for(turn.id)) as running.wanted,
+                self.bell.answering(lambda: self._keeper.hurry(running), asked_for(turn.id)),
                 entered(Scope(running.context, running)),
             ):
                 replaces = await how(running)

@@ -8,7 +8,7 @@ import structlog
 from chatkeep.errors import StoreUnavailableError
 from chatkeep.ports import Store, TurnKeeping
 from chatkeep.telemetry.logging import describe
-from chatkeep.turns.bell import Bell
+from chatkeep.turns.bell import Bell, heard_within
 from chatkeep.turns.running import RunningTurn
 
 _FLUSH_SECONDS = 0.5
@@ -59,11 +59,17 @@ class Keeper:
         self._stalled: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._stops_at = 0.0
+        self._hurried = asyncio.Event()
 
     def start(self) -> None:
         """Keep turns from now on, if there are any. Idempotent."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep(), name="turn-keeper")
+
+    def hurry(self, running: RunningTurn) -> None:
+        """Store what a turn has now: a reader elsewhere waits for it."""
+        running.wanted = True
+        self._hurried.set()
 
     async def aclose(self) -> None:
         """Stop. What runs on is taken over when its lease has run out."""
@@ -74,7 +80,7 @@ class Keeper:
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         while self._running:
-            await asyncio.sleep(_TICK_SECONDS)
+            await heard_within(self._hurried, _TICK_SECONDS)
             self._watch()
             try:
                 await self._store_due(loop.time())
@@ -99,7 +105,7 @@ class Keeper:
         """Return what is to be stored of a turn; None when that can wait."""
         log, turn = running.log, running.turn
         much = log.unsaved_bytes >= _FLUSH_BYTES or log.unsaved_seconds >= _FLUSH_SECONDS
-        soon = log.unsaved_bytes > 0 and running.wanted.is_set()
+        soon = log.unsaved_bytes > 0 and running.wanted
         rows = log.rows() if much or soon else []
         renews = now - self._renewed.setdefault(turn.id, now) >= self._lease / _RENEWALS
         if not (rows or renews):
@@ -125,7 +131,7 @@ class Keeper:
             self._renewed[kept.turn_id] = now
             if kept.rows:
                 running.log.saved(kept.rows[-1].last)
-                running.wanted.clear()
+                running.wanted = False
                 told.append(kept.turn_id)
         if told:
             self._bell.tell(told)

@@ -44,7 +44,7 @@ class RunningTurn:
         task: What works on it.
         delivered: Its code has been told to stop.
         ending: Its code has ended.
-        wanted: Set when a reader elsewhere waits for what is not stored yet.
+        wanted: A reader elsewhere waits for what is not stored yet.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class RunningTurn:
         self.task: asyncio.Task[None] | None = None
         self.delivered = False
         self.ending = False
-        self.wanted = asyncio.Event()
+        self.wanted = False
         self._producing = False
         self._touched = turn.touched
 
