@@ -28,6 +28,7 @@ from chatkeep.models.guard import (
     backpressure,
     paced,
 )
+from chatkeep.models.profiles import PROFILES, Profile
 
 type Prepare = Callable[[], Awaitable[tuple[AsyncOpenAI, str]]]
 """Returns the client and the provider's name of the model; called before every request, so that
@@ -46,6 +47,14 @@ _DELTAS = _TEXT_EVENTS | {
 class CompatibleModel(Model):
     """A model behind a URL, by chat completions or by the Responses API.
 
+    Args:
+        prepare: Gives the client and the provider's name of the model.
+        deadlines: Limits on each call.
+        responses_api: Which of the two APIs.
+        hint: What an operator should look at when the provider fails.
+        profile: What the provider supports.
+        model_id: What the catalog calls the model; `calls.observer` is told of it.
+
     Raises, from both methods:
         ModelError: The provider failed; the subclass says how. Its own words are not passed on.
     """
@@ -57,11 +66,15 @@ class CompatibleModel(Model):
         *,
         responses_api: bool = False,
         hint: str | None = None,
+        profile: Profile = PROFILES["compatible"],
+        model_id: str = "",
     ) -> None:
         self._prepare = prepare
         self._deadlines = deadlines
         self._responses_api = responses_api
         self._hint = hint
+        self._profile = profile
+        self._model_id = model_id
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """Return a whole answer."""
