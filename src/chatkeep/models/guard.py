@@ -32,6 +32,45 @@ class Deadlines:
     total: float = 600
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on one answer.
+
+    Attributes:
+        event: Bytes of one event, which may hold an image.
+        body: Bytes of the whole stream.
+        characters: Of text, thoughts and arguments; some four make a token.
+    """
+
+    event: int = 8 * 2**20
+    body: int = 64 * 2**20
+    characters: int = 1_000_000
+
+
+class Pace:
+    """The deadlines of one call, from now on.
+
+    Args:
+        deadlines: The limits.
+        whole: Whether the answer comes in one piece: then only the total counts.
+    """
+
+    def __init__(self, deadlines: Deadlines, *, whole: bool = False) -> None:
+        self._between = deadlines.total if whole else deadlines.between
+        now = asyncio.get_running_loop().time()
+        self._end = now + deadlines.total
+        self._due = self._end if whole else min(self._end, now + deadlines.first_token)
+
+    def limit(self) -> asyncio.Timeout:
+        """Return a context that raises `TimeoutError` when what is awaited in it is due."""
+        return asyncio.timeout_at(self._due)
+
+    def beat(self) -> None:
+        """Say that something has come, and has been dealt with: the next one is due later."""
+        now = asyncio.get_running_loop().time()
+        self._due = min(self._end, now + self._between)
+
+
 class SurrogateJoiner:
     """Joins surrogate pairs that arrive in two pieces; a lone half becomes U+FFFD.
 
@@ -51,6 +90,11 @@ class SurrogateJoiner:
             self._held = match.group()
             text = text[:-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def end(self) -> str:
+        """Return what stands for a half that was held back to the end."""
+        held, self._held = self._held, ""
+        return "\ufffd" if held else ""
 
 
 class Backpressure:
