@@ -441,13 +441,13 @@ async def test_silence_between_tokens_is_a_timeout(provider: ScriptedProvider, o
 
         @property
         def between(self) -> float:
-            return 60 if len(heard) < 2 else 0.15
+            return 0.15 if "".join(heard) == "one two" else 60
 
     async with asyncio.timeout(30):
         with pytest.raises(ModelTimeoutError):
             await ask(opened(provider.base_url, deadlines=Impatient()), heard=heard)
         await hung_up(provider)
-    assert heard == ["one", " two"]
+    assert "".join(heard) == "one two"
 
 
 async def test_an_endless_answer_is_a_timeout(provider: ScriptedProvider, opened: Any) -> None:
@@ -512,7 +512,7 @@ GARBAGE_BODIES = {
     "object": response("{}"),
     "half json": response('{"choices": ['),
     "bad utf-8": response(b"\xff\xfe{}"),
-    "error with 200": response('{"error": {"message": "secret", "code": 429}}'),
+    "error with 200": response('{"error": {"message": "secret", "code": 529}}'),
     "null choices": response('{"choices": null}'),
     "text choices": response('{"choices": "abc"}'),
     "number choice": response('{"choices": [1]}'),
@@ -563,11 +563,9 @@ async def test_a_probe_accepts_a_server_without_a_list(canned: StartCanned, open
         ["null"],
         [chunk("abc")],
         [chunk({"content": 5})],
-        [chunk({"content": ["a"]})],
         [chunk({}, choices=[1])],
         [{"error": {"message": "secret", "code": 500}}],
         [{"error": "secret"}],
-        [chunk({}, "stop", usage={"prompt_tokens": "x"}), DONE],
         ["\x00"],
     ],
     ids=repr,
@@ -590,7 +588,10 @@ async def test_garbage_within_a_stream(canned: StartCanned, opened: Any, events:
         chunk(None),
         chunk({"content": None}),
         chunk({"content": ""}),
+        chunk({"content": [{"type": "image"}, 1]}),
         chunk({"unknown": {"deep": [1]}}),
+        chunk({}, usage={"prompt_tokens": "x"}),
+        chunk({"tool_calls": "x"}),
     ],
     ids=repr,
 )

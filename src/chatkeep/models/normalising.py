@@ -150,19 +150,20 @@ class Normaliser:
 
     def _choice(self, choices: Any) -> Mapping[str, Any] | None:
         """Return the first choice; null in some servers' last chunk, which brings the usage."""
-        if not isinstance(choices, list):
+        if not choices:
             return None
+        if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+            raise self._broken()
         self._begun = True
-        for choice in choices:
-            if isinstance(choice, dict) and choice.get("index", 0) in (0, None):
-                return choice
-        return None
+        return next((choice for choice in choices if choice.get("index", 0) in (0, None)), None)
 
     def _read(self, choice: Mapping[str, Any]) -> Delta | None:
         if error := choice.get("error"):
             raise of_object(error, started=self.started)
-        piece = choice.get("delta")
-        if not isinstance(piece, dict) or not piece:
+        piece = choice.get("delta") or {}
+        if not isinstance(piece, dict):
+            raise self._broken()
+        if not piece:
             # A whole answer has a message; as the last chunk of a stream it only repeats.
             message = choice.get("message")
             piece = message if isinstance(message, dict) and not self.characters else {}
@@ -172,7 +173,10 @@ class Normaliser:
 
     def _delta(self, piece: Mapping[str, Any]) -> Delta | None:
         thought = self._thought(piece)
-        text, more = _content(piece.get("content"))
+        content = piece.get("content")
+        if not isinstance(content, str | list | None):
+            raise self._broken()
+        text, more = _content(content)
         if text:
             text, tagged = self._tags.feed(text)
             # Those that come in a field as well are shown once.
