@@ -47,10 +47,11 @@ class EventReader:
         Raises:
             ModelInterruptedError: An event is larger than the limit.
         """
+        if not data:
+            return []
         if self._after_cr:
             data = data.removeprefix(b"\n")
-        if data:
-            self._after_cr = data.endswith(b"\r")
+        self._after_cr = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         begun, *lines = data.split(b"\n")
