@@ -83,6 +83,7 @@ class EventConverter:
         self._thought_index: dict[tuple[str, str, int], int] = {}
         self._shown: dict[int, int] = {}  # characters of each thought that the client has
         self._calls: dict[str, str] = {}
+        self._of_call: list[str] = []  # the items that the model's present call has shown
 
     def convert(self, event: StreamEvent) -> Events:
         """Return the client's events for an event of the Agents SDK; often none."""
@@ -129,6 +130,17 @@ class EventConverter:
         item.workflow.expanded = False
         yield ThreadItemDoneEvent(item=item)
 
+    def _call_begins(self, _: Any) -> Events:
+        self._of_call.clear()
+        return ()
+
+    def _withdrawn(self, _: Any) -> Events:
+        """Take back what the model's present call has shown: another model answers instead."""
+        self._messages.clear()
+        self._thoughts, self._thought_index, self._shown = None, {}, {}
+        taken, self._of_call = self._of_call, []
+        return [ThreadItemRemovedEvent(item_id=item_id) for item_id in taken]
+
     def _item_added(self, event: Any) -> Events:
         if event.item.type == "reasoning" and self._thoughts is None:
             self._thoughts = WorkflowItem(
@@ -137,6 +149,7 @@ class EventConverter:
                 created_at=datetime.now(UTC),
                 workflow=Workflow(type="reasoning", tasks=[]),
             )
+            self._of_call.append(self._thoughts.id)
             # A copy: an event may wait for its reader while the item goes on changing.
             yield ThreadItemAddedEvent(item=self._thoughts.model_copy(deep=True))
         elif event.item.type == "message":
@@ -161,6 +174,7 @@ class EventConverter:
             content=[],
         )
         message = self._messages[key] = _Message(item)
+        self._of_call.append(item.id)
         return message, [ThreadItemAddedEvent(item=item.model_copy(deep=True))]
 
     def _part(self, event: Any) -> tuple[_Message, _Part, list[ThreadStreamEvent]]:
@@ -267,6 +281,8 @@ class EventConverter:
             self._calls[_signature(call)] = raw.call_id
 
     _HANDLERS: ClassVar[dict[str, Callable[["EventConverter", Any], Events]]] = {
+        "response.created": _call_begins,
+        "chatkeep.withdrawn": _withdrawn,
         "response.output_item.added": _item_added,
         "response.output_item.done": _item_done,
         "response.content_part.added": _part_added,

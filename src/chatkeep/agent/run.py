@@ -51,7 +51,6 @@ def run_config(catalog: Catalog, entry: ModelEntry | None) -> RunConfig:
     """
     return RunConfig(
         model=entry.model if entry else None,
-        model_settings=entry.settings if entry else None,
         model_provider=catalog,
         tracing_disabled=True,
     )
