@@ -39,20 +39,19 @@ def check(config: Path | None) -> None:
 
 
 def _lines(dotted: str, value: object) -> Iterator[str]:
-    """Yield a setting as lines: one for each that is set of every table in a list or a table."""
-    tables: list[tuple[str, object]] = []
-    if isinstance(value, tuple):
-        tables = [(f"{dotted}[{number}]", entry) for number, entry in enumerate(value)]
-    elif isinstance(value, dict):
-        tables = [(f"{dotted}.{name}", entry) for name, entry in value.items()]
-    if not any(isinstance(entry, BaseModel) for _, entry in tables):
+    """Yield a setting as lines: of a table, or of several, one for each field that is set."""
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            if name in value.model_fields_set:
+                yield from _lines(f"{dotted}.{name}", getattr(value, name))
+    elif isinstance(value, tuple) and any(isinstance(entry, BaseModel) for entry in value):
+        for number, entry in enumerate(value):
+            yield from _lines(f"{dotted}[{number}]", entry)
+    elif isinstance(value, dict) and any(isinstance(entry, BaseModel) for entry in value.values()):
+        for name, entry in value.items():
+            yield from _lines(f"{dotted}.{name}", entry)
+    else:
         yield f"{dotted} = {_shown(value)}"
-        return
-    for place, entry in tables:
-        if isinstance(entry, BaseModel):
-            for name in type(entry).model_fields:
-                if name in entry.model_fields_set:
-                    yield from _lines(f"{place}.{name}", getattr(entry, name))
 
 
 def _shown(value: object) -> str:
@@ -62,8 +61,6 @@ def _shown(value: object) -> str:
         return ", ".join(map(str, value)) or "(none)"
     if isinstance(value, dict):
         return _shown(tuple(f"{name}={_shown(entry)}" for name, entry in value.items()))
-    if isinstance(value, BaseModel):
-        return _shown({name: getattr(value, name) for name in type(value).model_fields})
     # A URL may have a password in it.
     return "(not set)" if value is None else re.sub(r"//[^/@]*@", "//********@", str(value))
 
