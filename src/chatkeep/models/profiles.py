@@ -155,7 +155,7 @@ PROFILES: dict[str, Profile] = {
     "xai": Profile(
         label="xAI",
         base_url="https://api.x.ai/v1",
-        default_model="grok-4",
+        default_model="grok-latest",
         key_name="XAI_API_KEY",
         context_tokens=128_000,
         omits=("presence_penalty", "frequency_penalty"),
@@ -206,11 +206,3 @@ PROFILES: dict[str, Profile] = {
         checked="run",
     ),
 }
-
-
-def azure_url(resource: str) -> str:
-    """Return the base URL for an Azure OpenAI resource: its name, its host or its endpoint."""
-    host = resource.strip().removeprefix("https://").partition("/")[0]
-    if "." not in host:
-        host = f"{host}.openai.azure.com"
-    return f"https://{host}/openai/v1/"
