@@ -6,15 +6,19 @@ played for the first and the third message of a conversation, and a plain answer
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from agents import Agent, function_tool
+from agents import Agent, ModelSettings, ModelTracing, function_tool
+from openai import AsyncOpenAI
 
-from chatkeep.models.calls import Tokens
+from chatkeep.errors import ModelError
+from chatkeep.models.calls import Finish, Tokens, observer
+from chatkeep.models.compatible import CompatibleModel
+from chatkeep.models.guard import Deadlines
 from chatkeep.models.profiles import PROFILES
 from chatkeep.testing.client import Answer, ChatKitClient
 from support.live import Connect, StartServer
@@ -180,3 +184,119 @@ async def test_failures(play: Play, name: str) -> None:
         for case in FAILING:
             # Servers of their own: what one does to its provider is no matter of the others.
             group.create_task(converse(await play(name), name, case))
+
+
+def calls_in(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The calls of tools that a request tells of."""
+    messages = request["messages"]
+    return [call for message in messages for call in message.get("tool_calls") or ()]
+
+
+async def test_what_a_provider_wants_back_with_its_calls(play: Play) -> None:
+    """Gemini gets its signature, OpenRouter its details, each with the call that it came with."""
+    gemini = await play("gemini")
+    await gemini.client.say("[tool] please")
+    (call,) = calls_in(gemini.provider.requests[1])
+    assert call["extra_content"] == {"google": {"thought_signature": "c2lnbmF0dXJl0"}}
+    assert gemini.provider.requests[1]["messages"][-1]["tool_call_id"] == call["id"] != ""
+
+    router = await play("openrouter")
+    await router.client.say("[tool] please")
+    (said,) = [m for m in router.provider.requests[1]["messages"] if m.get("tool_calls")]
+    assert [detail["data"] for detail in said["reasoning_details"]] == ["ZW5j"]
+    assert router.provider.headers[0]["x-title"] == "Chatkeep"
+
+
+async def test_calls_of_one_name_get_ids_of_their_own(play: Play) -> None:
+    """A server that calls every call `call_0` gets them back by names that differ."""
+    played = await play("compatible")
+    for case in ("parallel", "tool"):
+        await played.client.say(f"[{case}] please")
+    ids = [call["id"] for request in played.provider.requests for call in calls_in(request)]
+    assert len(set(ids)) == 3
+    for request in played.provider.requests:
+        outputs = [m["tool_call_id"] for m in request["messages"] if m["role"] == "tool"]
+        assert outputs == [call["id"] for call in calls_in(request)]
+    (bad,) = [c for c in calls_in(played.provider.requests[1]) if "UTC" in str(c["function"])]
+    assert bad["function"]["arguments"] == '{"zone": "UTC"}'
+
+
+class Noted:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.tokens: list[tuple[str, Tokens]] = []
+        self.early: list[Finish] = []
+
+    def used(self, model_id: str, tokens: Tokens) -> None:
+        """Keep it."""
+        self.tokens.append((model_id, tokens))
+
+    def ended_early(self, why: Finish) -> None:
+        """Keep it."""
+        self.early.append(why)
+
+    def replayed(self, model_id: str) -> None:
+        """Never told."""
+        raise NotImplementedError(model_id)
+
+    def fell_back(self, model_id: str, to: str, why: str) -> None:
+        """Never told."""
+        raise NotImplementedError(model_id, to, why)
+
+    async def notify(self, level: str, message: str) -> None:
+        """Never told."""
+        raise NotImplementedError(level, message)
+
+
+TOKENS = {
+    "openai": Tokens(input=20, cached=16, output=7, reasoning=3),
+    "openrouter": Tokens(input=20, cached=16, output=7, reasoning=3),
+    "gemini": Tokens(input=20, output=20, reasoning=13),
+    "ollama": Tokens(input=20, output=7),
+    "compatible": Tokens(input=20, cached=16, output=7),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_usage(name: str) -> None:
+    """Told once for each call that was answered, also when it broke off, and when it failed not."""
+    provider = ReplayedProvider(name)
+    await provider.start()
+    client = AsyncOpenAI(base_url=provider.base_url, api_key="k", max_retries=0)
+    profile = PROFILES[name]
+
+    async def prepare() -> tuple[AsyncOpenAI, str]:
+        return client, "m"
+
+    model = CompatibleModel(
+        prepare,
+        Deadlines(),
+        responses_api=profile.responses_api,
+        profile=profile,
+        model_id="ours",
+    )
+    told: dict[str, Noted] = {}
+    for case in ("text", "length", "cut", "error", "busy", "down"):
+        told[case] = Noted()
+        token = observer.set(told[case])
+        said: Any = [{"role": "user", "content": f"[{case}] please"}]
+        arguments: list[Any] = ["", said, ModelSettings(), [], None, [], ModelTracing.DISABLED]
+        with suppress(ModelError):
+            async for _ in model.stream_response(
+                *arguments, previous_response_id=None, conversation_id=None, prompt=None
+            ):
+                pass
+        observer.reset(token)
+    await client.close()
+    await provider.aclose()
+
+    assert told["text"].tokens == told["length"].tokens == [("ours", TOKENS[name])]
+    for case in ("cut", "error"):
+        ((_, tokens),) = told[case].tokens
+        assert tokens.estimated
+        assert tokens.input > 0 < tokens.output
+    assert told["busy"].tokens == told["down"].tokens == []
+    assert {case: noted.early for case, noted in told.items() if noted.early} == {
+        "length": ["length"]
+    }

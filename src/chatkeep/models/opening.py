@@ -86,12 +86,18 @@ def _open_url(
     key_names = [key_name] if key_name and key_name in config.keys else []
     hint = _hint(profile.label, base_url, ["MODEL_NAME", *key_names])
     prepare = _named(client, named)
+    # A provider's model may be called like one of ours.
+    model_id = f"{provider}/{named}" if named in _OUR_IDS else named or provider
     model = CompatibleModel(
-        prepare, config.deadlines, responses_api=profile.responses_api, hint=hint
+        prepare,
+        config.deadlines,
+        responses_api=profile.responses_api,
+        hint=hint,
+        profile=profile,
+        model_id=model_id,
     )
     entry = ModelEntry(
-        # A provider's model may be called like one of ours.
-        id=f"{provider}/{named}" if named in _OUR_IDS else named or provider,
+        id=model_id,
         label=named or "First model listed",
         description=profile.label if profile.base_url else f"{profile.label} at {_place(base_url)}",
         model=model,
@@ -155,7 +161,7 @@ def _open_embedded(config: ModelsConfig) -> tuple[ModelEntry, list[Closer]]:
         id="embedded",
         label=weights.name.partition(".")[0],
         description=DESCRIPTION,
-        model=CompatibleModel(prepare, deadlines),
+        model=CompatibleModel(prepare, deadlines, model_id="embedded"),
         settings=SETTINGS,
         context_tokens=server.context_tokens,
         instructions=INSTRUCTIONS,
