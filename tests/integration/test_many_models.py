@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ async def test_too_many_requests_are_waited_out(
     assert answer.error is None
     assert await texts(client, answer) == ["Here you are."]
     assert len(provider.requests) == 3
-    assert all(later - earlier > 0.19 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier > 0.19 for earlier, later in pairwise(times))
 
 
 async def test_too_many_requests_for_ever_are_one_error(

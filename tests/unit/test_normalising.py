@@ -450,15 +450,16 @@ def test_tools_called_without_end() -> None:
         Heard(*(delta(tool_calls=[call(index=n, name="a")]) for n in range(200)), STOP)
 
 
+NAMES = (
+    "choices delta message content tool_calls function name arguments index id usage error type "
+    "finish_reason reasoning reasoning_details citations annotations text refusal"
+).split()
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "choices delta message content tool_calls function name arguments index id usage "
-                "error finish_reason reasoning reasoning_details citations annotations text type".split()
-            ),
+            st.sampled_from(NAMES),
             inner,
             max_size=4,
         )

@@ -67,7 +67,7 @@ class CompatibleModel(Model):
         self._hint = hint
         self._profile = profile
         self._model_id = model_id
-        self._memory = CallMemory()
+        self._memory = CallMemory(thoughts=profile.thoughts_back)
         self._limits = Limits()
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:

@@ -69,6 +69,7 @@ class Ending:
         calls: The tools that the model calls.
         citations: The pages it is from.
         details: OpenRouter's `reasoning_details`, which it wants back with the calls.
+        thoughts: All of them, when there are calls: DeepSeek wants those back.
     """
 
     rest: Delta
@@ -76,6 +77,7 @@ class Ending:
     calls: list[ToolCall]
     citations: list[Citation]
     details: list[dict[str, Any]]
+    thoughts: str
 
 
 class Normaliser:
@@ -101,6 +103,7 @@ class Normaliser:
         self._calls = ToolCalls()
         self._citations: dict[str, Citation] = {}
         self._details: list[dict[str, Any]] = []
+        self._thoughts: list[str] = []
 
     def feed(self, payload: Any, name: str = "") -> Delta | None:
         """Return what a payload says; None when it says nothing that is shown.
@@ -143,7 +146,9 @@ class Normaliser:
         rest = self._rest()
         if self._finish == "length" and not (self.started or calls):
             raise ModelError("The model used up its tokens before it came to an answer.")
-        return Ending(rest, self._finish, calls, list(self._citations.values()), self._details)
+        thoughts = "".join([*self._thoughts, rest.thought]) if calls else ""
+        citations = list(self._citations.values())
+        return Ending(rest, self._finish, calls, citations, self._details, thoughts)
 
     def _broken(self) -> ModelError:
         return ModelInterruptedError() if self._begun else ModelUnavailableError()
@@ -189,6 +194,8 @@ class Normaliser:
         if self.characters > self._limits.characters:
             raise ModelInterruptedError("The answer is longer than this server takes.")
         self.started = self.started or bool(joined.text or joined.refusal)
+        if joined.thought:
+            self._thoughts.append(joined.thought)
         return joined if joined.text or joined.thought or joined.refusal else None
 
     def _joined(self, text: str, thought: str, refusal: str) -> Delta:

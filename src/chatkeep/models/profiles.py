@@ -35,6 +35,8 @@ class Profile:
         call_ids: What it takes as ids of tool calls, as a regular expression; others are replaced.
         known_fields_only: Whether it refuses messages with fields that it does not know.
         omits: Fields of requests that it refuses.
+        thoughts_back: Whether calls of tools are refused without the thoughts before them, also in
+            later turns.
         headers: Sent with every request.
         body: Sent with every request, unless the settings of the model say otherwise.
         thoughts: Where its models' thoughts come, for the documentation.
@@ -60,6 +62,7 @@ class Profile:
     call_ids: str = "[A-Za-z0-9_-]{1,40}"
     known_fields_only: bool = False
     omits: tuple[str, ...] = ()
+    thoughts_back: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, object] = field(default_factory=dict)
     thoughts: str = "`reasoning_content`"
@@ -77,6 +80,7 @@ PROFILES: dict[str, Profile] = {
         files=True,
         max_tokens="max_completion_tokens",
         thoughts="summaries",
+        checked="documentation, streams played",
     ),
     "azure": Profile(
         label="Azure OpenAI",
@@ -100,6 +104,7 @@ PROFILES: dict[str, Profile] = {
         stream_usage="always",
         headers={"X-Title": "Chatkeep"},
         thoughts="`reasoning`, `reasoning_details`",
+        checked="documentation, streams played",
     ),
     "gemini": Profile(
         label="Gemini",
@@ -107,8 +112,9 @@ PROFILES: dict[str, Profile] = {
         default_model="gemini-flash-latest",
         key_name="GEMINI_API_KEY",
         context_tokens=128_000,
-        parallel_tools=False,
+        omits=("store", "metadata", "verbosity", "frequency_penalty", "presence_penalty"),
         thoughts="`<thought>` blocks, when asked for",
+        checked="documentation, streams played",
     ),
     # Ollama gives a model 4,096 tokens unless its operator asked for more.
     "ollama": Profile(
@@ -119,13 +125,13 @@ PROFILES: dict[str, Profile] = {
         context_tokens=4_096,
         parallel_tools=False,
         thoughts="`reasoning`",
+        checked="documentation, streams played",
     ),
     "mistral": Profile(
         label="Mistral",
         base_url="https://api.mistral.ai/v1",
         default_model="mistral-medium-latest",
         key_name="MISTRAL_API_KEY",
-        effort=None,
         stream_usage="always",
         call_ids="[A-Za-z0-9]{9}",
         known_fields_only=True,
@@ -144,18 +150,18 @@ PROFILES: dict[str, Profile] = {
     "deepseek": Profile(
         label="DeepSeek",
         base_url="https://api.deepseek.com",
-        default_model="deepseek-chat",
+        default_model="deepseek-flash",
         key_name="DEEPSEEK_API_KEY",
-        context_tokens=64_000,
+        context_tokens=128_000,
         parallel_tools=False,
         images=False,
         json="object",
-        effort=None,
+        thoughts_back=True,
     ),
     "xai": Profile(
         label="xAI",
         base_url="https://api.x.ai/v1",
-        default_model="grok-4",
+        default_model="grok-latest",
         key_name="XAI_API_KEY",
         context_tokens=128_000,
         omits=("presence_penalty", "frequency_penalty"),
@@ -194,6 +200,7 @@ PROFILES: dict[str, Profile] = {
         key_name=None,
         context_tokens=4_096,
         thoughts="`reasoning_content`",
+        checked="documentation, run",
     ),
     "compatible": Profile(
         label="OpenAI-compatible server",
@@ -203,14 +210,6 @@ PROFILES: dict[str, Profile] = {
         context_tokens=16_000,
         files=True,
         thoughts="any of these",
-        checked="run",
+        checked="streams played, run",
     ),
 }
-
-
-def azure_url(resource: str) -> str:
-    """Return the base URL for an Azure OpenAI resource: its name, its host or its endpoint."""
-    host = resource.strip().removeprefix("https://").partition("/")[0]
-    if "." not in host:
-        host = f"{host}.openai.azure.com"
-    return f"https://{host}/openai/v1/"

@@ -95,17 +95,26 @@ def _message(message: Any, profile: Profile, memory: CallMemory) -> Fields:
         changed["content"] = _content(content, profile)
     if (refusal := changed.pop("refusal", None)) and not changed.get("content"):
         changed["content"] = refusal  # few know the field
-    if calls := changed.get("tool_calls"):
-        attached = next((found for call in calls if (found := memory.of(call["id"]))), None)
-        changed["tool_calls"] = [_call(call, profile, memory.of(call["id"])) for call in calls]
-        if attached is not None and attached.details:
-            changed["reasoning_details"] = attached.details
-            changed.pop("reasoning", None)
+    if changed.get("tool_calls"):
+        _attach(changed, profile, memory)
     if "tool_call_id" in changed:
         changed["tool_call_id"] = _call_id(changed["tool_call_id"], profile.call_ids)
     if profile.known_fields_only:
         changed = {name: value for name, value in changed.items() if name in _KNOWN_FIELDS}
     return changed
+
+
+def _attach(message: Fields, profile: Profile, memory: CallMemory) -> None:
+    """Make calls of an earlier answer what the provider takes, with what came beside them."""
+    calls = message["tool_calls"]
+    attached = next((found for call in calls if (found := memory.of(call["id"]))), None)
+    message["tool_calls"] = [_call(call, profile, memory.of(call["id"])) for call in calls]
+    if attached is not None and attached.details:
+        message["reasoning_details"] = attached.details
+        message.pop("reasoning", None)
+    if profile.thoughts_back and not message.get("reasoning_content"):
+        # An empty text counts as missing.
+        message["reasoning_content"] = (attached.thoughts if attached else "") or " "
 
 
 def _content(parts: list[Any], profile: Profile) -> Any:

@@ -94,7 +94,7 @@ class ResponseReader:
 
     def _other(self, kind: Any, payload: dict[str, Any]) -> Iterator[Any]:
         response = payload if payload.get("object") == "response" else payload.get("response")
-        if isinstance(response, dict) and kind != "response.created":
+        if isinstance(response, dict):
             self._begun = True
             yield from self._response(kind, response, payload)
         elif isinstance(kind, str) and kind.startswith("response."):
