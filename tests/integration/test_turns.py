@@ -495,8 +495,8 @@ async def test_a_stopped_first_answer_has_a_name(
     assert (await client.call("threads.list"))["data"][0]["title"] == "my question"
 
 
-async def test_a_stop_behind_the_answer_does_not_say_that_it_is_a_part(
-    client: ChatKitClient, provider: ScriptedProvider
+async def test_a_stop_behind_a_whole_answer_changes_nothing(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
 ) -> None:
     """The turn still waits for a title then; the model must not think that it was cut off."""
 
@@ -505,6 +505,7 @@ async def test_a_stop_behind_the_answer_does_not_say_that_it_is_a_part(
         return [Pause(60)] if naming else [Text("the answer")]
 
     provider.script = script
+    client = connect(await start_server(models__titles="model"))
     events = client.stream("threads.create", input=user_input("my question"))
     thread_id = None
     async for event in events:
@@ -513,8 +514,9 @@ async def test_a_stop_behind_the_answer_does_not_say_that_it_is_a_part(
             break
     assert client.turn_id
 
-    await client.cancel(client.turn_id)
+    stopped = await client.cancel(client.turn_id)
 
+    assert (stopped["state"], stopped["reason"]) == ("completed", None)
     assert (await client.texts(thread_id))[-1] == ("assistant_message", "the answer")
     await client.say("next", thread_id)
     assert "before it was complete" not in str(provider.streamed[-1]["messages"])
