@@ -32,7 +32,7 @@ class ChunkStream:
     """Stands where the SDK has an `AsyncStream` of chunks: it iterates and closes it."""
 
     def __init__(
-        self, response: httpx2.Response, answer: Answer, meter: Meter, memory: CallMemory
+        self, response: httpx2.Response | None, answer: Answer, meter: Meter, memory: CallMemory
     ) -> None:
         self.response = response
         self._answer = answer
