@@ -199,3 +199,9 @@ def test_a_provider_without_an_address_asks_for_one() -> None:
     assert open_models(config(keys=keys, endpoints=own)).default.description == (
         "Azure OpenAI at own"
     )
+
+
+def test_a_library_that_is_not_installed_says_so() -> None:
+    """Providers with a protocol of their own come through any-llm, which is an extra."""
+    with pytest.raises(SettingsError, match=r"install chatkeep\[any-llm\]$"):
+        open_models(config(provider="any-llm", name="cohere:command-a"))

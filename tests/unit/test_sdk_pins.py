@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
-from chatkeep.models.compatible import CompatibleModel, _ChatCompletions, _Responses
+from chatkeep.models.compatible import ChatCompletions, CompatibleModel, _Responses
 from chatkeep.models.scripted import ScriptedModel
 from chatkeep.protocol.server import ChatkeepServer
 
@@ -217,7 +217,7 @@ def test_the_requests_of_the_protocol() -> None:
 def test_where_the_sdk_asks_for_a_client() -> None:
     """Its models send requests through `_get_client`, and use of it what our gateway has."""
     for theirs, ours in (
-        (OpenAIChatCompletionsModel, _ChatCompletions),
+        (OpenAIChatCompletionsModel, ChatCompletions),
         (OpenAIResponsesModel, _Responses),
     ):
         assert kind_of(theirs._get_client) == PLAIN

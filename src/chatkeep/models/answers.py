@@ -2,11 +2,23 @@
 
 import json
 from collections import deque
+from typing import Protocol
 
 from chatkeep.models.metering import Meter
 from chatkeep.models.normalising import Delta, Ending, Normaliser
-from chatkeep.models.reading import EventSource
 from chatkeep.models.sse import Event
+
+
+class Source(Protocol):
+    """Where events come from."""
+
+    async def read(self) -> list[Event]:
+        """Return what has come since; nothing at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let the connection go."""
+        ...
 
 
 class Answer:
@@ -16,7 +28,7 @@ class Answer:
         thoughts_in: The provider's field for thoughts, once some have come.
     """
 
-    def __init__(self, source: EventSource, normaliser: Normaliser, meter: Meter) -> None:
+    def __init__(self, source: Source, normaliser: Normaliser, meter: Meter) -> None:
         self._source = source
         self._normaliser = normaliser
         self._meter = meter

@@ -117,16 +117,18 @@ class CompatibleModel(Model):
             error.hint = error.hint or self._hint
         return error
 
-    async def _inner(self, meter: Meter, *, whole: bool = False) -> "_ChatCompletions | _Responses":
+    async def _inner(self, meter: Meter, *, whole: bool = False) -> "ChatCompletions | _Responses":
         client, name = await self._prepare()
         pace = Pace(self._deadlines, whole=whole)
         call = Call(self._profile, pace, meter, self._memory, self._limits)
-        kind = _Responses if self._responses_api else _ChatCompletions
+        kind = _Responses if self._responses_api else ChatCompletions
         return kind(name, client, Gateway(client, call))
 
 
-class _ChatCompletions(OpenAIChatCompletionsModel):
-    def __init__(self, name: str, client: AsyncOpenAI, gateway: Gateway) -> None:
+class ChatCompletions(OpenAIChatCompletionsModel):
+    """The SDK's model, with a client of ours."""
+
+    def __init__(self, name: str, client: AsyncOpenAI, gateway: Any) -> None:
         super().__init__(model=name, openai_client=client)
         self._gateway = gateway
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import openai
-from agents import ModelSettings
+from agents import Model, ModelSettings
 from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 
+from chatkeep.models.any_llm import PROFILE, AnyLlmModel
+from chatkeep.models.breaker import Breaker
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.choice import ModelsConfig, choose_provider
 from chatkeep.models.clients import Endpoint
@@ -49,6 +51,13 @@ def open_models(config: ModelsConfig) -> Catalog:
 def _only(config: ModelsConfig, places: Places) -> Offer:
     """Return the one model of a configuration without a list."""
     provider = choose_provider(config)
+    if provider == "any-llm":
+        return Offer(
+            config.name or provider,
+            provider,
+            name=config.name,
+            context_tokens=config.context_tokens,
+        )
     if provider in _OUR_IDS:
         return Offer(provider, provider, context_tokens=config.context_tokens)
     name = config.name or places.profile_of(provider).default_model
@@ -74,6 +83,7 @@ class _Opening:
         self.places = Places(config)
         self._config = config
         self._closers: list[Callable[[], Awaitable[None]]] = []
+        self._breakers: dict[str, Breaker] = {}
 
     @property
     def closers(self) -> list[Callable[[], Awaitable[None]]]:
@@ -90,6 +100,8 @@ class _Opening:
             case "embedded":
                 entry, closers = open_embedded(self._config, offer.id)
                 self._closers += closers
+            case "any-llm":
+                entry = self._through_any_llm(offer)
             case _:
                 entry = self._remote(offer)
         return _as_offered(entry, offer)
@@ -124,18 +136,41 @@ class _Opening:
             id=offer.id,
             label=named or "First model listed",
             description=profile.label if profile.base_url else f"{profile.label} at {place}",
-            model=RetryingModel(
-                called,
-                offer.id,
-                breaker=endpoint.breaker,
-                policy=self._config.retries,
-                first_token=deadlines.first_token,
-            ),
+            model=self._tried_again(called, offer, endpoint.breaker, deadlines),
             context_tokens=self._config.context_tokens or profile.context_tokens,
             titles=True,
             probe=endpoint.probe,
             images=profile.images,
             tools=profile.tools,
+        )
+
+    def _through_any_llm(self, offer: Offer) -> ModelEntry:
+        name = offer.name or ""
+        deadlines = _deadlines(offer, self._config.deadlines)
+        called = AnyLlmModel(name, deadlines, model_id=offer.id)
+        # What it speaks to is the library's to know: its provider is all that can be watched.
+        provider = name.partition(":")[0]
+        breaker = self._breakers.setdefault(provider, Breaker(f"any-llm {provider}"))
+        return ModelEntry(
+            id=offer.id,
+            label=name,
+            description=f"any-llm, {provider}",
+            model=self._tried_again(called, offer, breaker, deadlines),
+            context_tokens=self._config.context_tokens or PROFILE.context_tokens,
+            titles=True,
+            tools=PROFILE.tools,
+            images=PROFILE.images,
+        )
+
+    def _tried_again(
+        self, model: Model, offer: Offer, breaker: Breaker, deadlines: Deadlines
+    ) -> Model:
+        return RetryingModel(
+            model,
+            offer.id,
+            breaker=breaker,
+            policy=self._config.retries,
+            first_token=deadlines.first_token,
         )
 
 
