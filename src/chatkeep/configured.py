@@ -10,6 +10,7 @@ from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.prices import Price, Prices
 from chatkeep.ports import FileStorage, Relay
 from chatkeep.relay import open_relay
 from chatkeep.settings import Settings
@@ -70,6 +71,16 @@ def auth_config(settings: Settings) -> AuthConfig:
     return AuthConfig(settings.data_dir, anonymous=anonymous, jwt=jwt)
 
 
+def prices(settings: Settings) -> Prices:
+    """Return what models cost."""
+    models = settings.models
+    own = {
+        name: Price(price.input, price.output, price.cached)
+        for name, price in models.prices.items()
+    }
+    return Prices(own, models.currency)
+
+
 def models_config(settings: Settings) -> ModelsConfig:
     """Return what the settings say of models."""
     models = settings.models
@@ -89,4 +100,5 @@ def models_config(settings: Settings) -> ModelsConfig:
         tour=models.tour,
         context_tokens=models.context_tokens,
         deadlines=Deadlines(models.first_token_timeout, models.chunk_timeout, models.total_timeout),
+        prices=prices(settings),
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from agents import Model, ModelProvider, ModelSettings
 
+from chatkeep.models.prices import Price
+
 
 async def _always_there() -> None:
     """Answer the probe of a model that needs nothing."""
@@ -26,6 +28,7 @@ class ModelEntry:
         disclaimer: What a user should know of it (Markdown), shown below the composer.
         titles: Whether it is good and cheap enough to name threads.
         probe: Returns when the model could answer, else raises `ModelError`.
+        price: What it costs, where that is known for this entry.
     """
 
     id: str
@@ -38,6 +41,7 @@ class ModelEntry:
     disclaimer: str | None = None
     titles: bool = False
     probe: Callable[[], Awaitable[None]] = _always_there
+    price: Price | None = None
 
 
 class Catalog(ModelProvider):

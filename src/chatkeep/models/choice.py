@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from chatkeep.errors import SettingsError
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.prices import Prices
 from chatkeep.models.profiles import PROFILES
 from chatkeep.models.weights import find_weights
 
@@ -29,6 +30,7 @@ class ModelsConfig:
     tour: bool = True
     context_tokens: int | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
+    prices: Prices = field(default_factory=Prices)
 
 
 def choose_provider(config: ModelsConfig) -> str:

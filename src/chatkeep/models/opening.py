@@ -98,6 +98,7 @@ def _open_url(
         context_tokens=profile.context_tokens,
         titles=True,
         probe=partial(_probe, client, hint),
+        price=config.prices.find(named or "*", provider),
     )
     return entry, [client.close]
 

@@ -1,12 +1,23 @@
 """Settings of the models that answer."""
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from chatkeep.settings.section import Section
-from chatkeep.settings.types import URL, Key, Seconds
+from chatkeep.settings.types import URL, Currency, Key, Seconds, json_table
+
+type _Amount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+
+class ModelPrice(Section):
+    """What a million tokens of a model cost."""
+
+    input: _Amount
+    output: _Amount
+    cached: _Amount | None = None
 
 
 class Models(Section):
@@ -36,4 +47,8 @@ class Models(Section):
     total_timeout: Seconds = Field(600, description="seconds for a whole answer")
     titles: Literal["model", "words"] = Field(
         "model", description="whether the model names threads, or their first words do"
+    )
+    currency: Currency = Field("USD", description="three letters, as USD or EUR")
+    prices: Annotated[dict[str, ModelPrice], BeforeValidator(json_table)] = Field(
+        {}, description="prices of a million tokens by provider/name, with input and output"
     )
