@@ -8,7 +8,8 @@ from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
-from chatkeep.models.offers import EndpointConfig, Offer, Price
+from chatkeep.models.offers import EndpointConfig, Offer
+from chatkeep.models.prices import Price, Prices
 from chatkeep.models.retrying import RetryPolicy
 from chatkeep.ports import FileStorage, Relay
 from chatkeep.relay import open_relay
@@ -72,6 +73,16 @@ def auth_config(settings: Settings) -> AuthConfig:
     return AuthConfig(settings.data_dir, anonymous=anonymous, jwt=jwt)
 
 
+def prices(settings: Settings) -> Prices:
+    """Return what models cost."""
+    models = settings.models
+    own = {
+        name: Price(price.input, price.output, price.cached)
+        for name, price in models.prices.items()
+    }
+    return Prices(own, models.currency)
+
+
 def models_config(settings: Settings) -> ModelsConfig:
     """Return what the settings say of models."""
     models = settings.models
@@ -91,6 +102,7 @@ def models_config(settings: Settings) -> ModelsConfig:
         endpoints={name: _endpoint(name, found) for name, found in models.endpoints.items()},
         on_break=models.on_break,
         retries=RetryPolicy(models.tries),
+        prices=prices(settings),
     )
 
 

@@ -9,6 +9,7 @@
     │   ├── HeldError                a legal hold forbids to delete
     │   ├── TurnRunningError         the thread has a running turn
     │   └── LeaseLostError           somebody else works on the turn now
+    ├── BudgetExceededError      the tokens or the money for a day or a month are used up
     ├── PrunedError              the events of an ended turn are not kept any more
     ├── KeyReusedError           an idempotency key came with another request
     ├── LinkError                a signed link is expired or not ours
@@ -33,6 +34,8 @@
 The docstring of a class is its default message, written for the person who reads it: an operator
 for SettingsError, the user of the chat for the others. The error that caused it is `__cause__`.
 """
+
+from datetime import datetime
 
 from chatkit.store import NotFoundError as ChatKitNotFoundError
 
@@ -78,6 +81,24 @@ class TurnRunningError(ConflictError):
 
 class LeaseLostError(ConflictError):
     """Another instance works on this answer now."""
+
+
+class BudgetExceededError(ChatkeepError):
+    """What may be used is used up."""
+
+    def __init__(self, *, budget: str, renewed_at: datetime, held: bool = False) -> None:
+        whose, period, _ = budget.split("_")
+        of = {"user": "you", "thread": "this conversation", "tenant": "your organisation"}[whose]
+        end = f"{renewed_at:%Y-%m-%d %H:%M} UTC"
+        if held:
+            rest = f"What is left of it for this {period} is put aside for answers that are running"
+        else:
+            rest = f"It is used up for this {period}"
+        super().__init__(f"There is a budget for {of}. {rest}; it is renewed at {end}.")
+        self.budget = budget
+        self.renewed_at = renewed_at
+        self.held = held
+        """Only what is put aside for open turns is in the way: some of it comes back."""
 
 
 class PrunedError(ChatkeepError):

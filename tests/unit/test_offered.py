@@ -14,8 +14,8 @@ from chatkeep.cli import cli
 from chatkeep.configured import models_config
 from chatkeep.errors import SettingsError
 from chatkeep.models.catalog import Catalog
-from chatkeep.models.offers import Price
 from chatkeep.models.opening import open_models
+from chatkeep.models.prices import Price
 
 SECRET = "sk-very-secret-4711"
 

@@ -103,6 +103,8 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "models.tour": "false",
         "models.context_tokens": "2048",
         "models.titles": "words",
+        "models.currency": "EUR",
+        "models.prices": '{"openai/x": {"input": 1, "output": 2}}',
         "retention.tenants": "acme=30",
         "log.format": "json",
         "log.level": "debug",

@@ -9,7 +9,7 @@ from typing import Literal
 from agents import Model, ModelProvider, ModelSettings
 
 from chatkeep.models.clients import Endpoint
-from chatkeep.models.offers import Price
+from chatkeep.models.prices import Price
 
 
 async def _always_there() -> None:
@@ -35,7 +35,7 @@ class ModelEntry:
         tenants: Who may choose it; nobody named: all may.
         images: Whether it takes images.
         tools: Whether it calls tools.
-        price: What it costs, where the settings say so.
+        price: What it costs, where that is known for this entry.
     """
 
     id: str

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from chatkeep.errors import SettingsError
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.offers import EndpointConfig, Offer, OnBreak
+from chatkeep.models.prices import Prices
 from chatkeep.models.profiles import PROFILES
 from chatkeep.models.retrying import RetryPolicy
 from chatkeep.models.weights import find_weights
@@ -52,6 +53,7 @@ class ModelsConfig:
     endpoints: dict[str, EndpointConfig] = field(default_factory=dict)
     on_break: OnBreak = "stop"
     retries: RetryPolicy = field(default_factory=RetryPolicy)
+    prices: Prices = field(default_factory=Prices)
 
 
 def choose_provider(config: ModelsConfig) -> str:

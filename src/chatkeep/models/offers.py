@@ -2,27 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from chatkeep.models.prices import Price
+
 type OnBreak = Literal["stop", "restart", "continue"]
 """What a broken answer of a model with a fallback does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a million tokens cost.
-
-    Attributes:
-        input: Of the input.
-        output: Of the output, reasoning among it.
-        cached: Of input that the provider had in its cache; None: as other input.
-    """
-
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

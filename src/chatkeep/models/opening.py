@@ -142,6 +142,7 @@ class _Opening:
             probe=endpoint.probe,
             images=profile.images,
             tools=profile.tools,
+            price=self._config.prices.find(named or "*", self.places.name_of(offer.provider)),
         )
 
     def _through_any_llm(self, offer: Offer) -> ModelEntry:
@@ -203,7 +204,7 @@ def _as_offered(entry: ModelEntry, offer: Offer) -> ModelEntry:
         context_tokens=offer.context_tokens or entry.context_tokens,
         titles=entry.titles if offer.titles is None else offer.titles,
         tenants=frozenset(offer.tenants),
-        price=offer.price,
+        price=offer.price or entry.price,
     )
 
 

@@ -36,8 +36,12 @@ class Places:
 
     def profile_of(self, provider: str) -> Profile:
         """Return the profile of a provider or endpoint."""
+        return PROFILES[self.name_of(provider)]
+
+    def name_of(self, provider: str) -> str:
+        """Return the name of its profile."""
         own = self._config.endpoints.get(provider)
-        return PROFILES[own.profile if own else provider]
+        return own.profile if own else provider
 
     def address_of(self, provider: str) -> Address:
         """Return how a provider or endpoint is reached.

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from chatkeep.models.profiles import PROFILES
-from chatkeep.settings.offered import Offers, known_provider
-from chatkeep.settings.types import URL, Key, Seconds
+from chatkeep.settings.offered import ModelPrice, Offers, known_provider
+from chatkeep.settings.types import URL, Currency, Key, Seconds, json_table
 
 KEYS = {
     profile.key_name: f"models.{profile.key_name.lower()}"
@@ -51,6 +51,10 @@ class Models(_Keys):
     )
     titles: Literal["model", "words"] = Field(
         "model", description="whether the model names threads, or their first words do"
+    )
+    currency: Currency = Field("USD", description="three letters, as USD or EUR")
+    prices: Annotated[dict[str, ModelPrice], BeforeValidator(json_table)] = Field(
+        {}, description="prices of a million tokens by provider/name, with input and output"
     )
 
     @model_validator(mode="after")

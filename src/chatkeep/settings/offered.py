@@ -1,6 +1,5 @@
 """Settings of the models that users may choose from, and of where they answer."""
 
-import json
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -8,7 +7,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from chatkeep.models.profiles import PROFILES
 from chatkeep.settings.section import Section
-from chatkeep.settings.types import URL, HeaderName, HomePath, Identifier, Key, ProxyURL, Seconds
+from chatkeep.settings.types import (
+    URL,
+    HeaderName,
+    HomePath,
+    Identifier,
+    Key,
+    ProxyURL,
+    Seconds,
+    json_table,
+)
 
 OURS = ("any-llm", "embedded", "tour", "scripted")
 """What answers, and has no profile."""
@@ -27,17 +35,7 @@ def _known_profile(value: str) -> str:
     return value
 
 
-def from_json(value: Any) -> Any:
-    """Read JSON, which is how the environment writes tables and lists of them."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError("is not valid JSON") from None  # the message quotes what may be a key
-
-
-Money = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Money = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class Endpoint(Section):
@@ -63,7 +61,7 @@ class Endpoint(Section):
     )
 
 
-class Price(Section):
+class ModelPrice(Section):
     """What a million tokens cost, in one currency for all models."""
 
     input: Money = Field(description="a price of a million tokens of input, 0 or more")
@@ -106,16 +104,16 @@ class Offered(Section):
     images: bool | None = Field(None, description="whether it takes images; as the profile says")
     tools: bool | None = Field(None, description="whether it calls tools; as the profile says")
     titles: bool | None = Field(None, description="whether it names conversations")
-    price: Price | None = Field(None, description="a table of input, cached and output")
+    price: ModelPrice | None = Field(None, description="a table of input, cached and output")
 
 
-Endpoints = Annotated[dict[Identifier, Endpoint], BeforeValidator(from_json)]
+Endpoints = Annotated[dict[Identifier, Endpoint], BeforeValidator(json_table)]
 
 
 class Offers(Section):
     """The part of `[models]` that lists models."""
 
-    offered: Annotated[tuple[Offered, ...], BeforeValidator(from_json)] = Field(
+    offered: Annotated[tuple[Offered, ...], BeforeValidator(json_table)] = Field(
         (),
         description="tables [[models.offered]], or a JSON list of them; the first is the default",
     )

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from chatkeep.errors import SettingsError
 from chatkeep.loopback import is_loopback
 from chatkeep.settings.models import KEYS
-from chatkeep.settings.offered import from_json
 from chatkeep.settings.references import resolve
 from chatkeep.settings.remedies import place_of, remedy_of
 from chatkeep.settings.tree import Settings, walk
+from chatkeep.settings.types import json_table
 
 PREFIX = "CHATKEEP_"
 FILE_NAME = "chatkeep.toml"
@@ -163,7 +163,7 @@ def _follow_references(
         return
     raw, source = values["models.endpoints"]
     with suppress(ValueError):  # not JSON, as the reader of the tree will say
-        raw = from_json(raw)
+        raw = json_table(raw)
 
     def look_up(kind: str, name: str) -> str | None:
         if kind == "file":

@@ -3,6 +3,7 @@
 The reasons that they raise are a part of one line, and never hold the value: it may be a secret.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -30,6 +31,16 @@ def comma_pairs(value: Any) -> Any:
     if len(set(names)) < len(names):
         raise ValueError("a name comes twice")
     return dict(zip(names, (number.strip() for _, _, number in pairs), strict=True))
+
+
+def json_table(value: Any) -> Any:
+    """Read a text as JSON; a table stays one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("not JSON") from None  # its message shows a part of the value
 
 
 def _url(value: str) -> str:
@@ -103,5 +114,6 @@ Types = Annotated[
     BeforeValidator(comma_list),
 ]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[int, Field(le=36_500)]
