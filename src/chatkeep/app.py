@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
 from chatkeep.auth import open_authenticators
-from chatkeep.auth.anonymous import load_key
+from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.configured import (
     auth_config,
     converter,
@@ -36,6 +36,7 @@ from chatkeep.http.asking import Asking
 from chatkeep.http.conversations import ConversationsEndpoint
 from chatkeep.http.files import FilesEndpoint
 from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
+from chatkeep.http.models import ModelsEndpoint
 from chatkeep.http.pages import Assets
 from chatkeep.http.probes import Health
 from chatkeep.http.problems import HTTPProblem, problem, problem_of
@@ -109,7 +110,9 @@ class Chatkeep:
         self._services: list[asyncio.Task[None]] = []
         signer = LinkSigner(load_key(settings.data_dir))
         self.attachments = Attachments(self.store, self.storage, signer, file_limits(settings))
-        self.health = Health({"database": self.store.ping, "files": self.storage.ping})
+        self.health = Health(
+            {"database": self.store.ping, "files": self.storage.ping}, self.catalog.state
+        )
         self._host = self._hosted(agent, server, context)
         self._bell = Bell()
         self.relay = open_wakes(settings, self.database_url)
@@ -132,6 +135,9 @@ class Chatkeep:
         files = FilesEndpoint(self.attachments, self.auth.chain, settings.server.public_url)
         asking = Asking(self.auth.chain, settings.server.public_url)
         shared = SharedFiles(self.store, self.attachments, signer)
+        # What answers may bring its model: then there is nothing to choose, and nothing to excuse.
+        brings_model = server is not None or (agent is not None and agent.model is not None)
+        choices = None if brings_model else self.catalog
         conversations = [
             *ConversationsEndpoint(self.store, asking).routes(),
             *TransferEndpoint(
@@ -139,10 +145,12 @@ class Chatkeep:
             ).routes(),
             *SharesEndpoint(self.store, asking).routes(),
             *TurnsEndpoint(self.store, self.engine, self._host, answers, asking).routes(),
+            *ModelsEndpoint(choices, asking).routes(),
             *_admin_routes(self.store, settings),
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
-        page = page_config(self.catalog, agent, hosted=server is not None, version=__version__)
+        visitors = TENANT if "anonymous" in settings.auth.mode else None
+        page = page_config(choices, visitors, has_agent=agent is not None, version=__version__)
         assets = Assets(Path(__file__).parent / "assets", page)
         self._opening = asyncio.Lock()
         self._opened = False
@@ -307,9 +315,12 @@ def _add_routes(
         return chatkeep.health.live()
 
     @app.api_route("/readyz", methods=_READ)
-    @app.api_route("/health", methods=_READ)
     async def ready() -> Response:
         return await chatkeep.health.ready()
+
+    @app.api_route("/health", methods=_READ)
+    async def health() -> Response:
+        return await chatkeep.health.report()
 
 
 def _add_file_routes(app: FastAPI, files: FilesEndpoint) -> None:

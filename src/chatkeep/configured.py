@@ -1,7 +1,5 @@
 """What the settings name, as the packages that do it want to be told."""
 
-from pydantic import SecretStr
-
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.files import FileParts
 from chatkeep.auth import AuthConfig, JwtConfig
@@ -10,9 +8,13 @@ from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.offers import EndpointConfig, Offer, Price
+from chatkeep.models.retrying import RetryPolicy
 from chatkeep.ports import FileStorage, Relay
 from chatkeep.relay import open_relay
 from chatkeep.settings import Settings
+from chatkeep.settings.models import KEYS
+from chatkeep.settings.offered import Endpoint, Offered, profile_of
 
 
 def open_files(settings: Settings) -> FileStorage:
@@ -73,20 +75,38 @@ def auth_config(settings: Settings) -> AuthConfig:
 def models_config(settings: Settings) -> ModelsConfig:
     """Return what the settings say of models."""
     models = settings.models
-    keys: dict[str, SecretStr | None] = {
-        "OPENAI_API_KEY": models.openai_api_key,
-        "OPENROUTER_API_KEY": models.openrouter_api_key,
-        "GEMINI_API_KEY": models.gemini_api_key,
-    }
+    keys = {name: models.key(name) for name in KEYS}
     return ModelsConfig(
         data_dir=settings.data_dir,
         provider=models.provider,
         name=models.name,
-        keys={name: key.get_secret_value() for name, key in keys.items() if key},
+        keys={name: key for name, key in keys.items() if key},
         base_url=models.openai_base_url,
         ollama_host=models.ollama_host,
         gguf=models.gguf,
         tour=models.tour,
         context_tokens=models.context_tokens,
         deadlines=Deadlines(models.first_token_timeout, models.chunk_timeout, models.total_timeout),
+        offered=tuple(_offer(offered) for offered in models.offered),
+        endpoints={name: _endpoint(name, found) for name, found in models.endpoints.items()},
+        on_break=models.on_break,
+        retries=RetryPolicy(models.tries),
+    )
+
+
+def _offer(offered: Offered) -> Offer:
+    price = offered.price
+    fields = {name: getattr(offered, name) for name in Offered.model_fields}
+    fields["price"] = price and Price(price.input, price.output, price.cached)
+    return Offer(**fields)
+
+
+def _endpoint(name: str, endpoint: Endpoint) -> EndpointConfig:
+    return EndpointConfig(
+        profile=profile_of(name, endpoint),
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key.get_secret_value() if endpoint.api_key else None,
+        headers={name: value.get_secret_value() for name, value in endpoint.headers.items()},
+        ca_file=endpoint.ca_file,
+        proxy=endpoint.proxy.get_secret_value() if endpoint.proxy else None,
     )

@@ -154,6 +154,9 @@ class ModelCredentialsError(ModelError):
 class ModelRequestError(ModelError):
     """The model provider refused the request."""
 
+    too_long: bool = False
+    """Whether there was more in it than the model's context takes."""
+
 
 class ModelRateLimitError(ModelError):
     """The model provider is receiving too many requests. Please try again in a moment."""

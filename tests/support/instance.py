@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import Agent, Model
+from chatkit.server import ChatKitServer
 from sqlalchemy import text
 from starlette.requests import Request
 
@@ -23,7 +24,7 @@ from chatkeep.http.stream import EventsResponse, Framing
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.ports import Credentials, Identity
 from chatkeep.protocol.answers import Answers
-from chatkeep.protocol.hosting import Host
+from chatkeep.protocol.hosting import Host, make_server
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.stores import open_store
@@ -73,6 +74,7 @@ class Instance:
         agent: What answers.
         model: The agent's model.
         faults: What goes wrong here.
+        hosted: Makes the server of somebody else that answers instead.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Instance:
         agent: Callable[[Model, Faults], Agent[Any]],
         model: Model,
         faults: Faults | None = None,
+        hosted: Callable[[Faults], ChatKitServer[Any]] | None = None,
     ) -> None:
         self.faults = faults = faults or Faults()
         self._shared = shared
@@ -94,7 +97,7 @@ class Instance:
             self.store, faults.storage(shared.storage), LinkSigner(b"key"), _LIMITS
         )
         files = FileParts(self.attachments.read, image_bytes=0, text_tokens=1000)
-        server = ChatkeepServer(
+        own = ChatkeepServer(
             self.store,
             catalog,
             agent(faulty, faults),
@@ -102,7 +105,10 @@ class Instance:
             attachments=self.attachments,
             converter=ItemConverter(files),
         )
-        host = Host(server, self.store, self.attachments, own=True)
+        server: ChatKitServer[Any] = own
+        if hosted is not None:
+            server = make_server(hosted(faults), self.store, self.attachments)
+        host = Host(server, self.store, self.attachments, own=hosted is None)
         self._host = host
         self.engine = TurnEngine(self.store, host, Bell(), lease=LEASE)
         self.recovery = Recovery(self.store, self.engine)

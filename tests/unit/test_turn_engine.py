@@ -18,7 +18,6 @@ from chatkeep.errors import (
     TurnRunningError,
 )
 from chatkeep.ports import TurnState
-from chatkeep.stores import open_store
 from chatkeep.turns.recovery import Recovery
 from support.turns import (
     ANN,
@@ -36,23 +35,6 @@ from support.turns import (
     taken,
 )
 from support.waiting import PATIENCE, until
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Brittle]:
-    """A store without a thread."""
-    opened = Brittle(open_store("memory://", data_dir=tmp_path))
-    await opened.open()
-    yield opened
-    await opened.aclose()
-
-
-@pytest_asyncio.fixture
-async def here(store: Brittle, tmp_path: Path) -> AsyncIterator[Instance]:
-    """An instance that works."""
-    instance = Instance(store.store, tmp_path, answering("one ", "two"))
-    yield instance
-    await instance.aclose()
 
 
 @pytest_asyncio.fixture

@@ -91,6 +91,7 @@ class EventConverter:
         self._hosted: dict[str, int] = {}  # provider's tools at work, by the index of their task
         self._images: dict[str, GeneratedImageItem] = {}
         self._calls: dict[str, str] = {}
+        self._of_call: list[str] = []  # the items that the model's present call has shown
 
     def convert(self, event: StreamEvent) -> Events:
         """Return the client's events for an event of the Agents SDK; often none."""
@@ -143,6 +144,19 @@ class EventConverter:
         item.workflow.expanded = False
         yield ThreadItemDoneEvent(item=item)
 
+    def _call_begins(self, _: Any) -> Events:
+        self._of_call.clear()
+        return ()
+
+    def _withdrawn(self, _: Any) -> Events:
+        """Take back what the model's present call has shown: another model answers instead."""
+        self._messages.clear()
+        self._images.clear()
+        self._thoughts = None
+        self._thought_index, self._shown, self._hosted = {}, {}, {}
+        taken, self._of_call = self._of_call, []
+        return [ThreadItemRemovedEvent(item_id=item_id) for item_id in taken]
+
     def _item_added(self, event: Any) -> Events:
         if event.item.type == "reasoning":
             yield from self._begin_thoughts()[1]
@@ -183,6 +197,7 @@ class EventConverter:
             created_at=datetime.now(UTC),
             workflow=Workflow(type="reasoning", tasks=[]),
         )
+        self._of_call.append(item.id)
         # A copy: an event may wait for its reader while the item goes on changing.
         return item, [ThreadItemAddedEvent(item=item.model_copy(deep=True))]
 
@@ -202,6 +217,7 @@ class EventConverter:
             thread_id=self._thread_id,
             created_at=datetime.now(UTC),
         )
+        self._of_call.append(item.id)
         return item, [ThreadItemAddedEvent(item=item.model_copy())]
 
     def _partial_image(self, event: Any) -> Events:
@@ -230,20 +246,21 @@ class EventConverter:
             content=[],
         )
         message = self._messages[key] = _Message(item)
+        self._of_call.append(item.id)
         return message, [ThreadItemAddedEvent(item=item.model_copy(deep=True))]
 
     def _part(self, event: Any) -> tuple[_Message, _Part, list[ThreadStreamEvent]]:
         """Return the part that an event is about, and the events that opened it, if new."""
         message, opened = self._message(event.item_id)
         events = [*opened]
-        part = message.parts.get(event.content_index)
+        part = message.parts.get(_content_index(event))
         if part is None:
-            part = message.parts[event.content_index] = _Part()
+            part = message.parts[_content_index(event)] = _Part()
             events.append(
                 _updated(
                     message.item.id,
                     AssistantMessageContentPartAdded(
-                        content_index=event.content_index,
+                        content_index=_content_index(event),
                         content=AssistantMessageContent(text="", annotations=[]),
                     ),
                 )
@@ -263,7 +280,7 @@ class EventConverter:
                 _updated(
                     message.item.id,
                     AssistantMessageContentPartTextDelta(
-                        content_index=event.content_index, delta=event.delta
+                        content_index=_content_index(event), delta=event.delta
                     ),
                 )
             )
@@ -272,7 +289,7 @@ class EventConverter:
     def _text_done(self, event: Any) -> Events:
         message, part, events = self._part(event)
         update = AssistantMessageContentPartDone(
-            content_index=event.content_index, content=part.content()
+            content_index=_content_index(event), content=part.content()
         )
         return [*events, _updated(message.item.id, update)]
 
@@ -295,7 +312,7 @@ class EventConverter:
             return ()
         message, part, events = self._part(event)
         update = AssistantMessageContentPartAnnotationAdded(
-            content_index=event.content_index,
+            content_index=_content_index(event),
             annotation_index=len(part.annotations),
             annotation=annotation,
         )
@@ -349,6 +366,8 @@ class EventConverter:
             self._calls[_signature(call)] = raw.call_id
 
     _HANDLERS: ClassVar[dict[str, Callable[["EventConverter", Any], Events]]] = {
+        "response.created": _call_begins,
+        "chatkeep.withdrawn": _withdrawn,
         "response.output_item.added": _item_added,
         "response.output_item.done": _item_done,
         "response.content_part.added": _part_added,
@@ -363,6 +382,11 @@ class EventConverter:
     }
 
 
+def _content_index(event: Any) -> int:
+    """Return which part of its item an event is about; llama.cpp, which has one, does not say."""
+    return getattr(event, "content_index", None) or 0
+
+
 def _updated(item_id: str, update: ThreadItemUpdate) -> ThreadItemUpdatedEvent:
     return ThreadItemUpdatedEvent(item_id=item_id, update=update)
 
@@ -374,7 +398,7 @@ def _signature(call: ClientToolCall) -> str:
 
 def _thought_key(event: Any) -> tuple[str, str, int]:
     index = getattr(event, "summary_index", None)
-    return event.item_id, event.type, event.content_index if index is None else index
+    return event.item_id, event.type, _content_index(event) if index is None else index
 
 
 def _annotation(raw: Any) -> Annotation | None:

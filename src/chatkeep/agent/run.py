@@ -51,7 +51,6 @@ def run_config(catalog: Catalog, entry: ModelEntry | None) -> RunConfig:
     """
     return RunConfig(
         model=entry.model if entry else None,
-        model_settings=entry.settings if entry else None,
         model_provider=catalog,
         tracing_disabled=True,
     )
@@ -97,6 +96,8 @@ async def run_agent(
                 if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
                     shown.add(event.item.id)
                 yield event
+        if context.notes is not None:
+            context.notes.completed()
     except ModelRefusalError:
         for event in converter.close():  # the refusal is the answer, and has been shown
             yield event

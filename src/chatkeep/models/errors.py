@@ -102,9 +102,11 @@ def of_object(error: Any, *, started: bool) -> ModelError:
 
 
 def _too_long() -> ModelError:
-    return ModelRequestError(
+    error = ModelRequestError(
         "This conversation is too long for the model. Start a new one, or choose another."
     )
+    error.too_long = True
+    return error
 
 
 def _of_status(status: int) -> ModelError:

@@ -60,6 +60,10 @@ class TurnNotes:
         }
         self._running.usage = to_json(usage).decode()
 
+    def completed(self) -> None:
+        """Note that the answer is complete."""
+        self._running.complete = True
+
     async def tool_begins(self, call_id: str, name: str) -> None:
         """Note, in the store, that a tool is about to be called.
 

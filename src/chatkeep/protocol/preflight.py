@@ -111,12 +111,13 @@ class Preflight:
             raise InvalidRequestError("params.input: a message needs content or an attachment")
         if self._attachments is not None:
             await self._attachments.check_message(message.attachments, thread_id, context)
-        chosen = message.inference_options.model
-        if self._catalog is not None and self._catalog.find(chosen) is None:
-            offered = ", ".join(entry.id for entry in self._catalog.entries)
-            raise InvalidRequestError(
-                f"params.input.inference_options.model: not offered here; choose from {offered}"
-            )
+        chosen, tenant = message.inference_options.model, context.principal.tenant
+        if self._catalog is None or chosen is None or self._catalog.find(chosen, tenant):
+            return
+        offered = ", ".join(entry.id for entry in self._catalog.offered(tenant)) or "none"
+        raise InvalidRequestError(
+            f"params.input.inference_options.model: not offered here; choose from {offered}"
+        )
 
     async def _check_stream(self, request: AnyReq, thread_id: str, context: RequestContext) -> None:
         match request:

@@ -90,7 +90,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Answer the message, or go on behind a client tool's result or a user's answers."""
         message = input_user_message or await self._last_message(thread, context)
-        entry = self._choose(message)
+        tenant = context.principal.tenant
+        entry = self._choose(message, tenant)
         window = (entry or self._catalog.default).context_tokens
         history = await load_history(
             self.store,
@@ -108,8 +109,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         if running is not None:
             turn.tell(TurnNotes(running, self.store))
         asked = None
-        names = entry or self._catalog.default
-        if message is not None and self._titles_by_model and names.titles:
+        names = entry or self._catalog.find(None, tenant)
+        if message is not None and self._titles_by_model and names is not None and names.titles:
             asked = title_from_model(names, message)
         naming = Naming(self.store, thread, message, context, asked)
         try:
@@ -157,6 +158,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             # What was to name the thread beside the answer is gone with it.
             message = await self._last_message(thread, context)
             await Naming(self.store, thread, message, context, None).finish(wait=0)
+        if running is not None and running.complete:
+            return  # stopped while a title was waited for
         note = SDKHiddenContextItem(
             id=self.store.generate_item_id("sdk_hidden_context", thread, context),
             thread_id=thread.id,
@@ -171,13 +174,20 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         page = await self.store.load_thread_items(thread.id, None, 20, "desc", context)
         return next((item for item in page.data if isinstance(item, UserMessageItem)), None)
 
-    def _choose(self, message: UserMessageItem | None) -> ModelEntry | None:
-        """Return the user's choice, else the default unless the agent brings its own model."""
+    def _choose(self, message: UserMessageItem | None, tenant: str) -> ModelEntry | None:
+        """Return the user's choice, else the default unless the agent brings its own model.
+
+        Raises:
+            CustomStreamError: No model is offered to the user's tenant.
+        """
         chosen = message.inference_options.model if message else None
         if chosen is None and self._agent.model is not None:
             return None
-        # What was stored may name a model that is not offered any more.
-        return self._catalog.find(chosen) or self._catalog.default
+        # What was stored may name a model that is not offered any more, or not to this tenant.
+        entry = self._catalog.find(chosen, tenant) or self._catalog.find(None, tenant)
+        if entry is None:
+            raise CustomStreamError("No model is offered to your organisation.", allow_retry=False)
+        return entry
 
 
 def _running() -> RunningTurn | None:

@@ -79,6 +79,12 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _proxy_url(value: SecretStr) -> SecretStr:
+    """Return the URL of a proxy that we can speak to; it may have a password in it."""
+    _url(value.get_secret_value())
+    return value
+
+
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(comma_list)
 ]
@@ -89,6 +95,8 @@ Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+ProxyURL = Annotated[SecretStr, AfterValidator(_proxy_url)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
 PublicURL = Annotated[str, AfterValidator(lambda value: _url(value).rstrip("/"))]
 Types = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[a-z0-9.+-]+/([a-z0-9.+-]+|\*)$|^\*/\*$")], ...],
