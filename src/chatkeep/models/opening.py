@@ -9,6 +9,9 @@ from agents import ModelSettings
 from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 
+from chatkeep.models.any_llm import PROFILE as ANY_LLM
+from chatkeep.models.any_llm import AnyLlmModel
+from chatkeep.models.breaker import Breaker
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.choice import ModelsConfig, choose_provider
 from chatkeep.models.clients import Endpoint
@@ -51,6 +54,9 @@ def _only(config: ModelsConfig, places: Places) -> Offer:
     provider = choose_provider(config)
     if provider in _OUR_IDS:
         return Offer(provider, provider, context_tokens=config.context_tokens)
+    if provider == "any-llm":
+        model_id = config.name or provider
+        return Offer(model_id, provider, name=config.name, context_tokens=config.context_tokens)
     name = config.name or places.profile_of(provider).default_model
     # A provider's model may be called like one of ours.
     model_id = f"{provider}/{name}" if name in _OUR_IDS else name or provider
@@ -90,6 +96,8 @@ class _Opening:
             case "embedded":
                 entry, closers = open_embedded(self._config, offer.id)
                 self._closers += closers
+            case "any-llm":
+                entry = self._any_llm(offer)
             case _:
                 entry = self._remote(offer)
         return _as_offered(entry, offer)
@@ -104,6 +112,25 @@ class _Opening:
             model=ScriptedModel("tour", guide),
             disclaimer="You are talking to the **built-in tour**, which quotes Chatkeep's "
             "documentation. Ask it how to connect a real model.",
+        )
+
+    def _any_llm(self, offer: Offer) -> ModelEntry:
+        name = offer.name or ""
+        deadlines = _deadlines(offer, self._config.deadlines)
+        called = AnyLlmModel(name, deadlines, model_id=offer.id, profile=_profile(offer, ANY_LLM))
+        return ModelEntry(
+            id=offer.id,
+            label=name,
+            description="Through any-llm",
+            model=RetryingModel(
+                called,
+                offer.id,
+                breaker=Breaker(f"any-llm: {name}", called.hint),
+                policy=self._config.retries,
+                first_token=deadlines.first_token,
+            ),
+            context_tokens=self._config.context_tokens or ANY_LLM.context_tokens,
+            titles=True,
         )
 
     def _remote(self, offer: Offer) -> ModelEntry:

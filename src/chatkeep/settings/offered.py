@@ -10,8 +10,8 @@ from chatkeep.models.profiles import PROFILES
 from chatkeep.settings.section import Section
 from chatkeep.settings.types import URL, HeaderName, HomePath, Identifier, Key, ProxyURL, Seconds
 
-OURS = ("embedded", "tour", "scripted")
-"""What answers here, and is no provider."""
+OURS = ("embedded", "tour", "scripted", "any-llm")
+"""What has no profile: what answers here, and the way to providers with other protocols."""
 
 
 def known_provider(value: str) -> str:
