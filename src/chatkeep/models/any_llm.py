@@ -58,15 +58,18 @@ class AnyLlmModel(CompatibleModel):
         name: `provider:model`, as the library has it.
         deadlines: Limits on each call.
         model_id: What the catalog calls the model.
+        profile: What is sent to it.
 
     Raises:
         SettingsError: The library is not installed, or has no such provider.
     """
 
-    def __init__(self, name: str, deadlines: Deadlines, *, model_id: str) -> None:
-        hint = f"Check the provider's key, and what any-llm says of {name.partition(':')[0]}."
-        super().__init__(_no_client, deadlines, hint=hint, profile=PROFILE, model_id=model_id)
+    def __init__(
+        self, name: str, deadlines: Deadlines, *, model_id: str, profile: Profile = PROFILE
+    ) -> None:
         provider, colon, self._name = name.partition(":")
+        self.hint = f"Check the key of {provider}, and the settings of the library any-llm."
+        super().__init__(_no_client, deadlines, hint=self.hint, profile=profile, model_id=model_id)
         if not colon:
             raise SettingsError(
                 "MODEL_NAME: any-llm needs a provider and a model, such as cohere:command-a"

@@ -38,7 +38,7 @@ class Offer:
 
     Attributes:
         id: What clients choose it by.
-        provider: A profile, an endpoint, or `embedded`, `tour` or `scripted`.
+        provider: A profile, an endpoint, or `embedded`, `tour`, `scripted` or `any-llm`.
         name: What the provider calls it.
         label: What users read.
         description: A short line below the label.

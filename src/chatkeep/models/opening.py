@@ -9,7 +9,8 @@ from agents import Model, ModelSettings
 from openai import AsyncOpenAI
 from openai.types.shared import Reasoning
 
-from chatkeep.models.any_llm import PROFILE, AnyLlmModel
+from chatkeep.models.any_llm import PROFILE as ANY_LLM
+from chatkeep.models.any_llm import AnyLlmModel
 from chatkeep.models.breaker import Breaker
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.choice import ModelsConfig, choose_provider
@@ -51,15 +52,11 @@ def open_models(config: ModelsConfig) -> Catalog:
 def _only(config: ModelsConfig, places: Places) -> Offer:
     """Return the one model of a configuration without a list."""
     provider = choose_provider(config)
-    if provider == "any-llm":
-        return Offer(
-            config.name or provider,
-            provider,
-            name=config.name,
-            context_tokens=config.context_tokens,
-        )
     if provider in _OUR_IDS:
         return Offer(provider, provider, context_tokens=config.context_tokens)
+    if provider == "any-llm":
+        model_id = config.name or provider
+        return Offer(model_id, provider, name=config.name, context_tokens=config.context_tokens)
     name = config.name or places.profile_of(provider).default_model
     # A provider's model may be called like one of ours.
     model_id = f"{provider}/{name}" if name in _OUR_IDS else name or provider
@@ -83,7 +80,6 @@ class _Opening:
         self.places = Places(config)
         self._config = config
         self._closers: list[Callable[[], Awaitable[None]]] = []
-        self._breakers: dict[str, Breaker] = {}
 
     @property
     def closers(self) -> list[Callable[[], Awaitable[None]]]:
@@ -101,7 +97,7 @@ class _Opening:
                 entry, closers = open_embedded(self._config, offer.id)
                 self._closers += closers
             case "any-llm":
-                entry = self._through_any_llm(offer)
+                entry = self._any_llm(offer)
             case _:
                 entry = self._remote(offer)
         return _as_offered(entry, offer)
@@ -116,6 +112,24 @@ class _Opening:
             model=ScriptedModel("tour", guide),
             disclaimer="You are talking to the **built-in tour**, which quotes Chatkeep's "
             "documentation. Ask it how to connect a real model.",
+        )
+
+    def _any_llm(self, offer: Offer) -> ModelEntry:
+        name = offer.name or ""
+        deadlines = _deadlines(offer, self._config.deadlines)
+        called = AnyLlmModel(name, deadlines, model_id=offer.id, profile=_profile(offer, ANY_LLM))
+        return ModelEntry(
+            id=offer.id,
+            label=name,
+            description="Through any-llm",
+            model=self._tried_again(
+                called, offer, Breaker(f"any-llm: {name}", called.hint), deadlines
+            ),
+            context_tokens=self._config.context_tokens or ANY_LLM.context_tokens,
+            titles=True,
+            images=ANY_LLM.images if offer.images is None else offer.images,
+            tools=ANY_LLM.tools if offer.tools is None else offer.tools,
+            price=self._config.prices.find(name),
         )
 
     def _remote(self, offer: Offer) -> ModelEntry:
@@ -143,24 +157,6 @@ class _Opening:
             images=profile.images,
             tools=profile.tools,
             price=self._config.prices.find(named or "*", self.places.name_of(offer.provider)),
-        )
-
-    def _through_any_llm(self, offer: Offer) -> ModelEntry:
-        name = offer.name or ""
-        deadlines = _deadlines(offer, self._config.deadlines)
-        called = AnyLlmModel(name, deadlines, model_id=offer.id)
-        # What it speaks to is the library's to know: its provider is all that can be watched.
-        provider = name.partition(":")[0]
-        breaker = self._breakers.setdefault(provider, Breaker(f"any-llm {provider}"))
-        return ModelEntry(
-            id=offer.id,
-            label=name,
-            description=f"any-llm, {provider}",
-            model=self._tried_again(called, offer, breaker, deadlines),
-            context_tokens=self._config.context_tokens or PROFILE.context_tokens,
-            titles=True,
-            tools=PROFILE.tools,
-            images=PROFILE.images,
         )
 
     def _tried_again(

@@ -49,18 +49,26 @@ class EventSource:
             self._done = data is None
             for index, event in enumerate(events):
                 if event.data.startswith(DONE):
-                    await self._drain()
                     self._done = True
                     events = events[:index]
                     break
             if events:
                 self._handed_out = True
                 return events
+        await self.drain()
         return []
 
     async def aclose(self) -> None:
         """Close the provider's socket, or give it back to the pool if all has been read."""
         await self._response.aclose()
+
+    async def drain(self) -> None:
+        """Read the end of the body, without which the connection could not be used again."""
+        if self._response.http_version == "HTTP/2":
+            return
+        with suppress(TimeoutError, StopAsyncIteration, httpx2.HTTPError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await anext(self._bytes)
 
     async def _next(self) -> bytes | None:
         try:
@@ -81,11 +89,3 @@ class EventSource:
             body += data
         self._done = True
         return [Event(body.decode("utf-8", "replace"))] if body.strip() else []
-
-    async def _drain(self) -> None:
-        """Read the end of the body, without which the connection could not be used again."""
-        if self._response.http_version == "HTTP/2":
-            return
-        with suppress(TimeoutError, StopAsyncIteration, httpx2.HTTPError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                await anext(self._bytes)

@@ -205,6 +205,7 @@ class ResponseStream:
             if self._failure is not None:
                 raise self._failure
             if self._reader.complete:
+                await self._source.drain()
                 raise StopAsyncIteration
             events = await self._source.read()
             try:

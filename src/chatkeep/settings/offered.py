@@ -18,8 +18,8 @@ from chatkeep.settings.types import (
     json_table,
 )
 
-OURS = ("any-llm", "embedded", "tour", "scripted")
-"""What answers, and has no profile."""
+OURS = ("embedded", "tour", "scripted", "any-llm")
+"""What has no profile: what answers here, and the way to providers with other protocols."""
 
 
 def known_provider(value: str) -> str:

@@ -197,7 +197,9 @@ class TurnEngine:
             _log.info("handing running answers over", turns=len(late))
             for each in self.running:
                 each.stop("shutdown")
-            await asyncio.wait(late, timeout=_STOP_SECONDS)
+            _, left = await asyncio.wait(late, timeout=_STOP_SECONDS)
+            if left:
+                _log.warning("answers are left to be taken over", turns=len(left))
         await self._keeper.aclose()
 
     def hurry(self) -> None:
