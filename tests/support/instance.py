@@ -21,7 +21,9 @@ from chatkeep.files.signing import LinkSigner
 from chatkeep.http.routes import ChatKitEndpoint
 from chatkeep.http.stream import EventsResponse, Framing
 from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.prices import Prices
 from chatkeep.ports import Credentials, Identity
+from chatkeep.protocol.accounting import Accounting, Limits
 from chatkeep.protocol.answers import Answers
 from chatkeep.protocol.hosting import Host
 from chatkeep.protocol.preflight import Preflight
@@ -102,7 +104,8 @@ class Instance:
             attachments=self.attachments,
             converter=ItemConverter(files),
         )
-        host = Host(server, self.store, self.attachments, own=True)
+        accounting = Accounting(Prices(), Limits(), catalog)
+        host = Host(server, self.store, self.attachments, own=True, accounting=accounting)
         self._host = host
         self.engine = TurnEngine(self.store, host, Bell(), lease=LEASE)
         self.recovery = Recovery(self.store, self.engine)

@@ -56,6 +56,7 @@ class Keeper:
         self._holder = holder
         self._lease = lease
         self._renewed: dict[str, float] = {}
+        self._counted: dict[str, int] = {}
         self._stalled: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._stops_at = 0.0
@@ -92,6 +93,7 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - without it all turns here would be lost
                 _log.error("keeping turns failed", **describe(error))
         self._renewed.clear()
+        self._counted.clear()
         self._stalled.clear()
 
     async def _store_due(self, now: float) -> None:
@@ -108,8 +110,11 @@ class Keeper:
         soon = log.unsaved_bytes > 0 and running.wanted
         rows = log.rows() if much or soon else []
         renews = now - self._renewed.setdefault(turn.id, now) >= self._lease / _RENEWALS
-        if not (rows or renews):
+        version = running.usage.version
+        used = running.usage.text() if version != running.kept_usage else None
+        if not (rows or renews or used):
             return None
+        self._counted[turn.id] = version
         return TurnKeeping(
             turn.principal,
             turn.id,
@@ -117,6 +122,7 @@ class Keeper:
             lease=self._lease,
             rows=rows,
             doing=running.doing,
+            usage=used,
         )
 
     def _note(self, batch: Sequence[TurnKeeping], held: set[str], now: float) -> None:
@@ -129,6 +135,7 @@ class Keeper:
                 running.lose()
                 continue
             self._renewed[kept.turn_id] = now
+            running.kept_usage = self._counted[kept.turn_id]
             if kept.rows:
                 running.log.saved(kept.rows[-1].last)
                 running.wanted = False
