@@ -57,6 +57,7 @@ class Keeper:
         self._lease = lease
         self._renewed: dict[str, float] = {}
         self._counted: dict[str, int] = {}
+        self._used: dict[str, float] = {}
         self._stalled: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._stops_at = 0.0
@@ -94,6 +95,7 @@ class Keeper:
                 _log.error("keeping turns failed", **describe(error))
         self._renewed.clear()
         self._counted.clear()
+        self._used.clear()
         self._stalled.clear()
 
     async def _store_due(self, now: float) -> None:
@@ -111,8 +113,10 @@ class Keeper:
         rows = log.rows() if much or soon else []
         renews = now - self._renewed.setdefault(turn.id, now) >= self._lease / _RENEWALS
         version = running.usage.version
-        used = running.usage.text() if version != running.kept_usage else None
-        if not (rows or renews or used):
+        counts = version != running.kept_usage
+        # Most turns end at once when their model has, and that stores it.
+        waited = counts and now - self._used.setdefault(turn.id, now) >= _FLUSH_SECONDS
+        if not (rows or renews or waited):
             return None
         self._counted[turn.id] = version
         return TurnKeeping(
@@ -122,7 +126,7 @@ class Keeper:
             lease=self._lease,
             rows=rows,
             doing=running.doing,
-            usage=used,
+            usage=running.usage.text() if counts else None,
         )
 
     def _note(self, batch: Sequence[TurnKeeping], held: set[str], now: float) -> None:
@@ -136,6 +140,7 @@ class Keeper:
                 continue
             self._renewed[kept.turn_id] = now
             running.kept_usage = self._counted[kept.turn_id]
+            self._used.pop(kept.turn_id, None)
             if kept.rows:
                 running.log.saved(kept.rows[-1].last)
                 running.wanted = False
