@@ -16,7 +16,7 @@ serve: $(STAMPS)/python $(STAMPS)/web ## Start the server on http://127.0.0.1:80
 
 test: $(STAMPS)/python $(STAMPS)/web $(STAMPS)/servers ## Run every check and test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-web test-style
-	@$(PY) -m pytest --numprocesses=2 --dist=loadfile $(PYTEST)
+	@$(PY) -m pytest --numprocesses=2 --dist=loadfile --durations=20 --durations-min=4 $(PYTEST)
 
 test-web:
 	@scripts/with-node npm --prefix web run --silent check

@@ -5,15 +5,28 @@ again by another instance on the same database, as it is after a crash.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 from agents import Agent, Model, function_tool
-from chatkit.types import AttachmentCreateParams
+from chatkit.server import ChatKitServer
+from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageContentPartAdded,
+    AssistantMessageContentPartTextDelta,
+    AttachmentCreateParams,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemUpdatedEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
 
 from chatkeep.errors import ChatkeepError
 from chatkeep.models.scripted import Call, Message, ScriptedModel, Step, Text
@@ -75,7 +88,10 @@ class Case:
     def instance(self, faults: Faults) -> Instance:
         """Return an instance for this user."""
         model = ScriptedModel("model", script)
-        return Instance(self.shared, self.user, self._agent, model, faults)
+        return Instance(self.shared, self.user, self._agent, model, faults, self.hosted)
+
+    hosted: Callable[[Faults], ChatKitServer[Any]] | None = None
+    """Makes the server that is hosted, where it is not Chatkeep's own."""
 
     def _agent(self, model: Model, faults: Faults) -> Agent[Any]:
         @function_tool
@@ -215,6 +231,57 @@ class Retry(Case):
         }
 
 
+class Foreign(ChatKitServer[Any]):
+    """A server of somebody else, who knows nothing of all this: it says, does, and says."""
+
+    def __init__(self, faults: Faults, effects: list[str]) -> None:
+        super().__init__(cast("Any", None))
+        self._faults = faults
+        self._effects = effects
+
+    async def respond(
+        self, thread: ThreadMetadata, input_user_message: UserMessageItem | None, context: Any
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Answer as Chatkeep's own agent does."""
+        assert input_user_message
+        for text in SPOKEN:
+            async for event in self._say(text, thread, context):
+                yield event
+            if not self._effects:
+                await self._faults.point(RuntimeError, "before the tool")
+                self._effects.append("Ann")
+                await self._faults.point(RuntimeError, "behind the tool")
+
+    async def _say(
+        self, text: str, thread: ThreadMetadata, context: Any
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        item_id = self.store.generate_item_id("message", thread, context)
+        item = message(item_id, "", thread_id=thread.id).model_copy(update={"content": []})
+        yield ThreadItemAddedEvent(item=item)
+        empty = AssistantMessageContent(text="", annotations=[])
+        part = AssistantMessageContentPartAdded(content_index=0, content=empty)
+        yield ThreadItemUpdatedEvent(item_id=item_id, update=part)
+        for word in re.split("(?<= )", text):
+            await self._faults.point(RuntimeError, "before a word")
+            await asyncio.sleep(_GAP)
+            delta = AssistantMessageContentPartTextDelta(content_index=0, delta=word)
+            yield ThreadItemUpdatedEvent(item_id=item_id, update=delta)
+        yield ThreadItemDoneEvent(item=message(item_id, text, thread_id=thread.id))
+
+
+class Hosted(Case):
+    """The server is somebody else's: its code is never run twice for one message."""
+
+    def hosted(self, faults: Faults) -> ChatKitServer[Any]:
+        """Return the server."""
+        return Foreign(faults, self.effects)
+
+    async def _check_effects(self, turn: Turn, again: Sent) -> None:
+        del again
+        assert len(self.effects) <= 1, "I10"
+        assert self.effects or turn.state is not TurnState.COMPLETED, "I3"
+
+
 class Takeover(Case):
     """An instance is gone in the middle, and it goes wrong at the one that takes over."""
 
@@ -257,11 +324,10 @@ def _of(items: list[Any], type: str) -> list[Any]:
 
 def cases() -> Iterator[Any]:
     """Yield what is tried; a few that are much like others only in the long run."""
-    for kind in (Case, Retry, Takeover, ToolTakeover, EarlyTakeover):
+    for kind in (Case, Retry, Hosted, Takeover, ToolTakeover, EarlyTakeover):
         for mode in Mode:
-            alike = kind is EarlyTakeover or (
-                kind in (Retry, ToolTakeover) and mode is not Mode.KILL
-            )
+            alike = kind is EarlyTakeover or (kind is Hosted and mode is Mode.CANCEL)
+            alike = alike or (kind in (Retry, ToolTakeover) and mode is not Mode.KILL)
             if full() or not alike:
                 yield pytest.param(kind, mode, id=f"{kind.__name__}-{mode.value}")
 

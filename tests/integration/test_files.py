@@ -388,6 +388,32 @@ async def test_the_quota(start_server: StartServer, connect: Connect) -> None:
     await upload(client)
 
 
+async def test_uploads_at_the_same_time_do_not_pass_the_quota(
+    start_server: StartServer, connect: Connect
+) -> None:
+    """Each finds room before the others are there; those that are too many are refused then."""
+    server = await start_server(files__quota_bytes=2 * len(PNG) + 10)
+    client = connect(server)
+    files = [await create(client) for _ in range(4)]
+    half = asyncio.Event()
+    begun = 0
+
+    async def slowly() -> AsyncIterator[bytes]:
+        nonlocal begun
+        yield PNG[:20]
+        begun += 1
+        if begun == len(files):
+            half.set()
+        await half.wait()
+        yield PNG[20:]
+
+    answers = await asyncio.gather(*[put(file, slowly()) for file in files])
+
+    assert {answer.status_code for answer in answers} <= {204, 413}
+    assert sum(path.stat().st_size for path in kept(server)) <= 2 * len(PNG)
+    assert sum(answer.status_code == 204 for answer in answers) == len(kept(server))
+
+
 async def test_sweeping(client: ChatKitClient, server: LiveServer) -> None:
     """Files that were never sent, or have no record, go after their time; the others stay."""
     sent, unsent = await upload(client), await upload(client)

@@ -495,6 +495,33 @@ async def test_a_stopped_first_answer_has_a_name(
     assert (await client.call("threads.list"))["data"][0]["title"] == "my question"
 
 
+async def test_a_stop_behind_a_whole_answer_changes_nothing(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+) -> None:
+    """The turn still waits for a title then; the model must not think that it was cut off."""
+
+    def script(messages: Sequence[Message]) -> list[Step]:
+        naming = "Write a title" in str(messages)
+        return [Pause(60)] if naming else [Text("the answer")]
+
+    provider.script = script
+    client = connect(await start_server(models__titles="model"))
+    events = client.stream("threads.create", input=user_input("my question"))
+    thread_id = None
+    async for event in events:
+        thread_id = thread_id or event["thread"]["id"]
+        if event["type"] == "thread.item.done" and event["item"]["type"] == "assistant_message":
+            break
+    assert client.turn_id
+
+    stopped = await client.cancel(client.turn_id)
+
+    assert (stopped["state"], stopped["reason"]) == ("completed", None)
+    assert (await client.texts(thread_id))[-1] == ("assistant_message", "the answer")
+    await client.say("next", thread_id)
+    assert "before it was complete" not in str(provider.streamed[-1]["messages"])
+
+
 async def test_deleting_a_thread_stops_its_answer(
     client: ChatKitClient, provider: ScriptedProvider
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import Agent, Model
+from chatkit.server import ChatKitServer
 from sqlalchemy import text
 from starlette.requests import Request
 
@@ -25,7 +26,7 @@ from chatkeep.models.prices import Prices
 from chatkeep.ports import Credentials, Identity
 from chatkeep.protocol.accounting import Accounting, Limits
 from chatkeep.protocol.answers import Answers
-from chatkeep.protocol.hosting import Host
+from chatkeep.protocol.hosting import Host, make_server
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.stores import open_store
@@ -75,6 +76,7 @@ class Instance:
         agent: What answers.
         model: The agent's model.
         faults: What goes wrong here.
+        hosted: Makes the server of somebody else that answers instead.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Instance:
         agent: Callable[[Model, Faults], Agent[Any]],
         model: Model,
         faults: Faults | None = None,
+        hosted: Callable[[Faults], ChatKitServer[Any]] | None = None,
     ) -> None:
         self.faults = faults = faults or Faults()
         self._shared = shared
@@ -96,7 +99,7 @@ class Instance:
             self.store, faults.storage(shared.storage), LinkSigner(b"key"), _LIMITS
         )
         files = FileParts(self.attachments.read, image_bytes=0, text_tokens=1000)
-        server = ChatkeepServer(
+        own = ChatkeepServer(
             self.store,
             catalog,
             agent(faulty, faults),
@@ -104,8 +107,11 @@ class Instance:
             attachments=self.attachments,
             converter=ItemConverter(files),
         )
+        server: ChatKitServer[Any] = own
+        if hosted is not None:
+            server = make_server(hosted(faults), self.store, self.attachments)
         accounting = Accounting(Prices(), Limits(), catalog)
-        host = Host(server, self.store, self.attachments, own=True, accounting=accounting)
+        host = Host(server, self.store, self.attachments, own=hosted is None, accounting=accounting)
         self._host = host
         self.engine = TurnEngine(self.store, host, Bell(), lease=LEASE)
         self.recovery = Recovery(self.store, self.engine)

@@ -18,7 +18,7 @@ from chatkeep.errors import (
     TurnRunningError,
 )
 from chatkeep.ports import TurnState
-from chatkeep.stores import open_store
+from chatkeep.turns import engine, keeping
 from chatkeep.turns.recovery import Recovery
 from support.turns import (
     ANN,
@@ -36,23 +36,6 @@ from support.turns import (
     taken,
 )
 from support.waiting import PATIENCE, until
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Brittle]:
-    """A store without a thread."""
-    opened = Brittle(open_store("memory://", data_dir=tmp_path))
-    await opened.open()
-    yield opened
-    await opened.aclose()
-
-
-@pytest_asyncio.fixture
-async def here(store: Brittle, tmp_path: Path) -> AsyncIterator[Instance]:
-    """An instance that works."""
-    instance = Instance(store.store, tmp_path, answering("one ", "two"))
-    yield instance
-    await instance.aclose()
 
 
 @pytest_asyncio.fixture
@@ -375,6 +358,25 @@ async def test_a_drain_interrupts_what_has_begun(here: Instance, store: Brittle)
     assert [event["type"] for event in events[-2:]] == ["thread.item.done", "error"]
     assert "restarting" in events[-1]["message"]
     assert (await stored_texts(store.real, turn.thread_id))[1][1] == "one "
+
+
+async def test_a_drain_stores_what_it_has_to_leave(
+    here: Instance, store: Brittle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end that takes too long is for another instance, which finds all that was shown."""
+    monkeypatch.setattr(engine, "_STOP_SECONDS", 0.1)
+    monkeypatch.setattr(keeping, "_FLUSH_SECONDS", 3600.0)
+    gate = store.gate("end_turn")
+    here.server.say = Hold("one ").say
+    turn = await here.ask()
+    await here.read(turn.id, until=5)
+
+    await here.engine.drain(0)
+
+    rows = await store.real.load_turn_events(turn.id, 0, 100, ANN)
+    assert rows[-1].last >= 5
+    gate.set()
+    await here.ended(turn.id)
 
 
 async def test_a_drain_hands_over_what_has_not_begun(

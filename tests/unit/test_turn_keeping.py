@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from chatkit.types import ThreadMetadata, ThreadStreamEvent
 from structlog.testing import capture_logs
 
 from chatkeep.errors import StoreUnavailableError
 from chatkeep.ports import EventRow, Hold, TurnState
-from chatkeep.stores import open_store
 from chatkeep.testing.store_samples import MOMENT
 from chatkeep.turns import ending, keeping, patience
 from chatkeep.turns.bell import Bell
@@ -32,23 +30,6 @@ from support.turns import (
 )
 from support.turns import Hold as Halves
 from support.waiting import until
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Brittle]:
-    """A store without a thread."""
-    opened = Brittle(open_store("memory://", data_dir=tmp_path))
-    await opened.open()
-    yield opened
-    await opened.aclose()
-
-
-@pytest_asyncio.fixture
-async def here(store: Brittle, tmp_path: Path) -> AsyncIterator[Instance]:
-    """An instance that works."""
-    instance = Instance(store.store, tmp_path, answering("one ", "two"))
-    yield instance
-    await instance.aclose()
 
 
 async def rows_of(store: Brittle, turn_id: str) -> list[EventRow]:

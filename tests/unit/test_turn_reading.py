@@ -294,6 +294,25 @@ def ends_in(events: list[tuple[int, dict[str, Any]]]) -> int:
     return sum(event["type"] == events[-1][1]["type"] for _, event in events)
 
 
+async def test_who_follows_a_thread_has_seen_its_turns(here: Instance, elsewhere: Instance) -> None:
+    """Also those that end where nobody reads them."""
+    here.server.say = (hold := Hold()).say
+    turn = await here.ask()
+    follower = Follower(elsewhere, turn.thread_id)
+    await follower.until("thread.item.added")
+    hold.go.set()
+    await finished(here, turn)
+    await follower.until("thread.item.done", 2)
+    (summary,) = (await here.store.load_summaries(5, None, "desc", ANN)).data
+    assert summary.unread
+
+    assert await follower.step() is Then.MORE  # comes for more, and so has got all of it
+    assert await follower.step() is Then.MORE
+
+    (summary,) = (await here.store.load_summaries(5, None, "desc", ANN)).data
+    assert not summary.unread
+
+
 async def test_following_begins_with_what_comes_next(here: Instance) -> None:
     """A turn that has ended is in the thread; one to come is followed from its first event."""
     first = await here.ask()

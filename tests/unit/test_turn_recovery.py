@@ -13,7 +13,6 @@ from pydantic_core import to_json
 
 from chatkeep.errors import StoreUnavailableError
 from chatkeep.ports import EventRow, Turn, TurnState
-from chatkeep.stores import open_store
 from chatkeep.testing.store_samples import leased, sign
 from chatkeep.turns import recovery
 from chatkeep.turns.recovery import Recovery
@@ -29,15 +28,6 @@ from support.turns import (
     stored_texts,
     taken,
 )
-
-
-@pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Brittle]:
-    """A store without a thread."""
-    opened = Brittle(open_store("memory://", data_dir=tmp_path))
-    await opened.open()
-    yield opened
-    await opened.aclose()
 
 
 class Crash:

@@ -167,14 +167,14 @@ class EventConverter:
         """Return the part that an event is about, and the events that opened it, if new."""
         message, opened = self._message(event.item_id)
         events = [*opened]
-        part = message.parts.get(event.content_index)
+        part = message.parts.get(_content_index(event))
         if part is None:
-            part = message.parts[event.content_index] = _Part()
+            part = message.parts[_content_index(event)] = _Part()
             events.append(
                 _updated(
                     message.item.id,
                     AssistantMessageContentPartAdded(
-                        content_index=event.content_index,
+                        content_index=_content_index(event),
                         content=AssistantMessageContent(text="", annotations=[]),
                     ),
                 )
@@ -194,7 +194,7 @@ class EventConverter:
                 _updated(
                     message.item.id,
                     AssistantMessageContentPartTextDelta(
-                        content_index=event.content_index, delta=event.delta
+                        content_index=_content_index(event), delta=event.delta
                     ),
                 )
             )
@@ -203,7 +203,7 @@ class EventConverter:
     def _text_done(self, event: Any) -> Events:
         message, part, events = self._part(event)
         update = AssistantMessageContentPartDone(
-            content_index=event.content_index, content=part.content()
+            content_index=_content_index(event), content=part.content()
         )
         return [*events, _updated(message.item.id, update)]
 
@@ -213,7 +213,7 @@ class EventConverter:
             return ()
         message, part, events = self._part(event)
         update = AssistantMessageContentPartAnnotationAdded(
-            content_index=event.content_index,
+            content_index=_content_index(event),
             annotation_index=len(part.annotations),
             annotation=annotation,
         )
@@ -279,6 +279,11 @@ class EventConverter:
     }
 
 
+def _content_index(event: Any) -> int:
+    """Return which part of its item an event is about; llama.cpp, which has one, does not say."""
+    return getattr(event, "content_index", None) or 0
+
+
 def _updated(item_id: str, update: ThreadItemUpdate) -> ThreadItemUpdatedEvent:
     return ThreadItemUpdatedEvent(item_id=item_id, update=update)
 
@@ -290,7 +295,7 @@ def _signature(call: ClientToolCall) -> str:
 
 def _thought_key(event: Any) -> tuple[str, str, int]:
     index = getattr(event, "summary_index", None)
-    return event.item_id, event.type, event.content_index if index is None else index
+    return event.item_id, event.type, _content_index(event) if index is None else index
 
 
 def _annotation(raw: Any) -> Annotation | None:

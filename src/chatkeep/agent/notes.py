@@ -31,6 +31,10 @@ class Notes(Protocol):
         """Note that the run ends because of that."""
         ...
 
+    def completed(self) -> None:
+        """Note that the answer is complete."""
+        ...
+
     async def tool_begins(self, call_id: str, name: str) -> None:
         """Note a call before it happens. What this raises keeps it from happening."""
         ...

@@ -101,6 +101,8 @@ async def run_agent(
                 if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
                     shown.add(event.item.id)
                 yield event
+        if context.notes is not None:
+            context.notes.completed()
     except (ModelRefusalError, BudgetExceededError) as error:
         for event in converter.close():  # a refusal is the answer, and has been shown
             yield event

@@ -50,6 +50,7 @@ MAX_PER_MESSAGE = 10
 """Attachments that one message may name."""
 
 _MAX_NAME = 255
+_NO_ROOM = "There is no room for this file; delete conversations with files first."
 _log = structlog.get_logger(__name__)
 
 
@@ -361,15 +362,18 @@ class Attachments(AttachmentStore[RequestContext]):
         return name, mime_type
 
     async def _check_quota(self, size: int, context: RequestContext) -> None:
+        """Return when the user's files and some more bytes are not too many.
+
+        Raises:
+            TooLargeError: They are.
+        """
         used = 0
         prefix = owner_prefix(context.principal.tenant, context.principal.user)
         async with aclosing(self._storage.list(prefix)) as files:
             async for file in files:
                 used += file.size
         if used + size > self.limits.quota_bytes:
-            raise TooLargeError(
-                "There is no room for this file; delete conversations with files first."
-            )
+            raise TooLargeError(_NO_ROOM)
 
     async def _keep(
         self, attachment: Attachment, content: AsyncIterator[bytes], context: RequestContext
@@ -378,6 +382,12 @@ class Attachments(AttachmentStore[RequestContext]):
         checked = Checked(content, _metadata(attachment)["size"], attachment.mime_type)
         key = new_key(_place(attachment.id, context))
         await self._storage.put(key, checked.chunks())
+        try:
+            # Again: uploads at the same time, here or elsewhere, have all found room.
+            await self._check_quota(0, context)
+        except ChatkeepError:
+            await self._storage.delete(key)
+            raise
         metadata = _metadata(attachment) | {"key": key, "sha256": checked.sha256}
         complete = attachment.model_copy(update={"metadata": metadata, "upload_descriptor": None})
         try:

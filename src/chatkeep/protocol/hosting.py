@@ -18,13 +18,11 @@ import structlog
 from chatkit.errors import CustomStreamError
 from chatkit.server import ChatKitServer
 from chatkit.types import (
-    AssistantMessageItem,
     ErrorEvent,
     Thread,
     ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
-    ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
     ThreadMetadata,
@@ -45,6 +43,7 @@ from chatkeep.protocol.orders import Given, Ordered, Terms, context_of, order_of
 from chatkeep.protocol.outcome import note_end
 from chatkeep.protocol.own_requests import AnyStreamingReq, BranchThreadReq, EditMessageReq
 from chatkeep.protocol.planning import Planner
+from chatkeep.protocol.unfinished import Unfinished
 from chatkeep.protocol.wire import error_event
 from chatkeep.telemetry.logging import describe
 from chatkeep.turns.pump import HIDDEN
@@ -267,7 +266,17 @@ class Host:
             source = self.server._process_events(  # noqa: SLF001 - pinned
                 thread, theirs, lambda: self.server.respond(thread, message, theirs)
             )
+        if self.own:
+            async for event in source:
+                yield event  # its items are finished, whatever happens
+            return
+        unfinished = Unfinished(self.server)
         async for event in source:
+            if isinstance(event, ErrorEvent):
+                for item in unfinished.worth_keeping:
+                    await self.server.store.add_thread_item(running.turn.thread_id, item, theirs)
+                    yield ThreadItemDoneEvent(item=item)
+            unfinished.take(event)
             yield event
 
     async def _given(self, running: RunningTurn, theirs: Any) -> Given:
@@ -303,27 +312,13 @@ class Host:
 
     def _unfinished(self, events: Sequence[dict[str, Any]]) -> tuple[list[ThreadItem], bool]:
         """Return the items that were shown in part, and whether an answer was the last of all."""
-        pending: dict[str, ThreadItem] = {}
-        complete = False
+        unfinished = Unfinished(self.server)
         for document in events:
             try:
-                event = _events.validate_python(document)
+                unfinished.take(_events.validate_python(document))
             except ValidationError:
                 continue  # of a later version
-            match event:
-                case ThreadItemAddedEvent():
-                    pending[event.item.id] = event.item
-                    complete = False
-                case ThreadItemUpdatedEvent():
-                    self.server._update_pending_items(pending, event)  # noqa: SLF001 - pinned
-                case ThreadItemDoneEvent() | ThreadItemReplacedEvent():
-                    pending.pop(event.item.id, None)
-                    complete = isinstance(event.item, AssistantMessageItem)
-                case ThreadItemRemovedEvent():
-                    pending.pop(event.item_id, None)
-                case _:
-                    pass
-        return list(pending.values()), complete
+        return unfinished.items, unfinished.answered
 
 
 def _outgoing(event: ThreadStreamEvent, context: RequestContext) -> ThreadStreamEvent | None:

@@ -110,6 +110,10 @@ class TurnNotes:
         """Note that the turn ends with what it has."""
         self._running.ends_early("budget", f"This answer ends here. {error}")
 
+    def completed(self) -> None:
+        """Note that the answer is complete."""
+        self._running.complete = True
+
     async def tool_begins(self, call_id: str, name: str) -> None:
         """Note, in the store, that a tool is about to be called.
 

@@ -157,6 +157,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             # What was to name the thread beside the answer is gone with it.
             message = await self._last_message(thread, context)
             await Naming(self.store, thread, message, context, None).finish(wait=0)
+        if running is not None and running.complete:
+            return  # stopped while a title was waited for
         note = SDKHiddenContextItem(
             id=self.store.generate_item_id("sdk_hidden_context", thread, context),
             thread_id=thread.id,

@@ -197,7 +197,9 @@ class TurnEngine:
             _log.info("handing running answers over", turns=len(late))
             for each in self.running:
                 each.stop("shutdown")
-            await asyncio.wait(late, timeout=_STOP_SECONDS)
+            _, left = await asyncio.wait(late, timeout=_STOP_SECONDS)
+            if left:
+                _log.warning("answers are left to be taken over", turns=len(left))
         await self._keeper.aclose()
 
     def hurry(self) -> None:
@@ -267,7 +269,8 @@ class TurnEngine:
         """Do the turn's work; say whether its answer takes the place of what it replaces."""
         pump = Pump(running, self._work, self._work.answer(running))
         await self._drive(running, pump)
-        return pump.answered and not pump.failed and not running.delivered
+        whole = running.complete or not running.delivered
+        return pump.answered and not pump.failed and whole
 
     async def _give_up(self, running: RunningTurn) -> bool:
         """End a turn, as what it was: stopped by its user, or interrupted."""
@@ -291,6 +294,12 @@ class TurnEngine:
         if error is None and not running.delivered:
             return  # told too late, or not at all: it is complete
         pump.tell()
+        if error is None and running.complete:
+            return  # told while it waited for something else, such as a title
+        self._tell_failure(running, pump, error)
+
+    def _tell_failure(self, running: RunningTurn, pump: Pump, error: Exception | None) -> None:
+        """Note how a turn ends that was stopped or has failed, and tell its readers."""
         match running.stopping:
             case "stopped":
                 running.fail(TurnState.CANCELLED, "stopped")

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+import structlog
+
 from chatkeep.context import RequestContext
-from chatkeep.errors import PrunedError
+from chatkeep.errors import ChatkeepError, PrunedError
 from chatkeep.ports import Store, Turn
 from chatkeep.turns.bell import heard_within
 from chatkeep.turns.engine import TurnEngine
@@ -16,6 +18,8 @@ _NUMBER_BITS = 22
 _LOOK_SECONDS = 1.0
 _TICK = timedelta(milliseconds=1)
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+_log = structlog.get_logger(__name__)
 
 
 class ThreadReader:
@@ -34,7 +38,7 @@ class ThreadReader:
     """
 
     noted = True
-    """Every turn that is read to its end notes by itself that it was."""
+    """Whoever follows a thread has seen each of its turns: that is noted as one ends."""
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class ThreadReader:
         self._since: datetime | None = None
         self._turn: Turn | None = None
         self._reader: TurnReader | None = None
+        self._unnoted = False
 
     def __enter__(self) -> Self:
         """Follow the thread."""
@@ -68,18 +73,30 @@ class ThreadReader:
             NotFoundError: The thread has been deleted.
             StoreUnavailableError: It cannot be read.
         """
+        if self._unnoted:
+            await self._note_seen()  # who asks for more has got the end of the turn
         if self._reader is None or self._turn is None:
             return await self._begin(seconds)
+        pruned = False
         try:
             batch = await self._reader.next(seconds)
         except PrunedError:
-            batch = Batch((), Then.NOTHING)
+            batch, pruned = Batch((), Then.NOTHING), True
         events = self._numbered(self._turn, batch.events)
         if batch.then is not Then.NOTHING:
             return Batch(events, batch.then)
         self._since = self._turn.created_at
+        self._unnoted = not (pruned or self._reader.noted)
         self._close()
         return Batch(events, Then.MORE)
+
+    async def _note_seen(self) -> None:
+        """Note what the end of a turn elsewhere could not: that its user has seen it."""
+        self._unnoted = False
+        try:
+            await self._store.mark_read(self._thread_id, self._context)
+        except ChatkeepError as error:
+            _log.info("not marked as read", error=type(error).__name__)
 
     async def _begin(self, seconds: float) -> Batch:
         """Go on to the next turn, if there is one."""

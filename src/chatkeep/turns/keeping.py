@@ -20,6 +20,12 @@ _STOPS_SECONDS = 0.5
 _RENEWALS = 3  # in the time of a lease
 _BATCH = 200
 
+_LAST_SECONDS = 5.0
+"""For how long the logs of turns that have to be left may take to be stored."""
+
+_LAST_LEASE_SECONDS = 1.0
+"""How soon another instance may take them over: this one is about to be gone."""
+
 _STALL_SECONDS = 30.0
 """A turn without an event for so long is reported, once."""
 
@@ -74,10 +80,18 @@ class Keeper:
         self._hurried.set()
 
     async def aclose(self) -> None:
-        """Stop. What runs on is taken over when its lease has run out."""
+        """Stop. What runs on is taken over when its lease has run out, with all that was shown."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._lease = min(self._lease, _LAST_LEASE_SECONDS)
+        for running in self._running.values():
+            running.wanted = True
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._store_due(asyncio.get_running_loop().time())
+        except (StoreUnavailableError, TimeoutError) as error:
+            _log.warning("the last of the answers is not stored", error=type(error).__name__)
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -59,7 +59,7 @@ class TurnReader:
         self._after = after
         self._context = context
         self._counted: TurnLog | None = None
-        self._asked = False
+        self._served = False
 
     def __enter__(self) -> Self:
         """Follow the turn: when it ends here, the user has seen it."""
@@ -104,23 +104,23 @@ class TurnReader:
         # Before it looks, so that it misses nothing in between.
         with self._engine.bell.listening(self._turn_id) as heard:
             if rows := await self._rows():
+                self._served = True
                 return Batch(rows, Then.MORE)
             turn = await self._store.load_turn(self._turn_id, self._context)
             if turn.ended_at is not None:
                 return await self._last(turn)
             if self._engine.draining.is_set():
                 return Batch((), Then.ELSEWHERE)
-            self._ask_once()
+            self._ask()
             await heard_within(heard, min(seconds, _LOOK_SECONDS))
             return Batch((), Then.MORE)
 
-    def _ask_once(self) -> None:
+    def _ask(self) -> None:
         """Have the turn's instance store what it has, so that a reader who comes need not wait.
 
-        From then on the usual pace will do.
+        Once it has got something, the usual pace will do.
         """
-        if not self._asked:
-            self._asked = True
+        if not self._served:
             self._engine.bell.publish([asked_for(self._turn_id)])
 
     async def _last(self, turn: Turn) -> Batch:

@@ -48,6 +48,7 @@ class RunningTurn:
         stopping: Why it was told to stop, in a word; None when it was not.
         task: What works on it.
         delivered: Its code has been told to stop.
+        complete: Its answer is complete, whatever its code still waits for.
         ending: Its code has ended.
         wanted: A reader elsewhere waits for what is not stored yet.
     """
@@ -79,6 +80,7 @@ class RunningTurn:
         self.unknown: Sequence[str] = ()
         self.task: asyncio.Task[None] | None = None
         self.delivered = False
+        self.complete = False
         self.ending = False
         self.wanted = False
         self._producing = False
