@@ -22,9 +22,11 @@ from chatkeep.configured import (
     auth_config,
     converter,
     file_limits,
+    limits,
     models_config,
     open_files,
     open_wakes,
+    prices,
 )
 from chatkeep.errors import ChatkeepError, SettingsError
 from chatkeep.files.attachments import Attachments
@@ -49,6 +51,7 @@ from chatkeep.models.catalog import Catalog
 from chatkeep.models.opening import open_models
 from chatkeep.page import page_config
 from chatkeep.ports import Store
+from chatkeep.protocol.accounting import Accounting
 from chatkeep.protocol.answers import Answers
 from chatkeep.protocol.hosting import Contexts, Host, ServerFactory, make_server
 from chatkeep.protocol.preflight import Preflight
@@ -113,6 +116,7 @@ class Chatkeep:
         self.health = Health(
             {"database": self.store.ping, "files": self.storage.ping}, self.catalog.state
         )
+        self._accounting = Accounting(prices(settings), limits(settings), self.catalog)
         self._host = self._hosted(agent, server, context)
         self._bell = Bell()
         self.relay = open_wakes(settings, self.database_url)
@@ -163,9 +167,17 @@ class Chatkeep:
         server: ServerFactory | None,
         context: Contexts | None,
     ) -> Host:
+        accounting = self._accounting
         if server is not None:
             hosted = make_server(server, self.store, self.attachments)
-            return Host(hosted, self.store, self.attachments, own=False, contexts=context)
+            return Host(
+                hosted,
+                self.store,
+                self.attachments,
+                own=False,
+                accounting=accounting,
+                contexts=context,
+            )
         settings = self.settings
         ours = ChatkeepServer(
             self.store,
@@ -177,7 +189,7 @@ class Chatkeep:
             converter=converter(settings, self.attachments),
             image_messages=settings.files.image_messages,
         )
-        return Host(ours, self.store, self.attachments, own=True)
+        return Host(ours, self.store, self.attachments, own=True, accounting=accounting)
 
     def _preflight(self) -> Preflight:
         host = self._host
@@ -205,6 +217,7 @@ class Chatkeep:
                 # Unless told not to, the Agents SDK sends prompts to OpenAI when it finds a key.
                 set_tracing_disabled(True)
                 tame_libraries()
+                self._accounting.warn()
                 await self.store.open()
                 await self.relay.open(self._bell.ring)
                 self._services = [

@@ -1,5 +1,7 @@
 """What the settings name, as the packages that do it want to be told."""
 
+from decimal import Decimal
+
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.files import FileParts
 from chatkeep.auth import AuthConfig, JwtConfig
@@ -9,11 +11,13 @@ from chatkeep.files.attachments import Attachments, FileLimits
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.offers import EndpointConfig, Offer
-from chatkeep.models.prices import Price, Prices
+from chatkeep.models.prices import Price, Prices, micros
 from chatkeep.models.retrying import RetryPolicy
-from chatkeep.ports import FileStorage, Relay
+from chatkeep.ports import Budget, FileStorage, Period, Relay, Scope, Unit
+from chatkeep.protocol.accounting import Limits
 from chatkeep.relay import open_relay
 from chatkeep.settings import Settings
+from chatkeep.settings.budgets import Limits as BudgetLimits
 from chatkeep.settings.models import KEYS
 from chatkeep.settings.offered import Endpoint, Offered, profile_of
 
@@ -81,6 +85,30 @@ def prices(settings: Settings) -> Prices:
         for name, price in models.prices.items()
     }
     return Prices(own, models.currency)
+
+
+def limits(settings: Settings) -> Limits:
+    """Return the budgets that the settings set; what a tenant does not say is as usual."""
+    usual = settings.budgets
+    tenants = {
+        tenant: _budgets({**_limits_of(usual), **_limits_of(own)})
+        for tenant, own in usual.tenants.items()
+    }
+    return Limits(_budgets(_limits_of(usual)), tenants)
+
+
+def _limits_of(section: BudgetLimits) -> dict[str, int | Decimal]:
+    named = ((name, getattr(section, name)) for name in BudgetLimits.model_fields)
+    return {name: value for name, value in named if value is not None}
+
+
+def _budgets(found: dict[str, int | Decimal]) -> list[Budget]:
+    budgets = []
+    for name, value in found.items():
+        scope, period, unit = name.split("_")
+        limit = micros(Decimal(value)) if unit == Unit.COST else int(value)
+        budgets.append(Budget(Scope(scope), Period(period), Unit(unit), limit))
+    return budgets
 
 
 def models_config(settings: Settings) -> ModelsConfig:

@@ -57,6 +57,7 @@ def test_a_tenant_may_have_nothing() -> None:
     catalog = Catalog([entry("secret", "acme")])
     assert catalog.offered("umbrella") == []
     assert catalog.find(None, "umbrella") is None
+    assert catalog.known("secret") is catalog.default
 
 
 def test_an_agents_own_name_gets_a_model(catalog: Catalog) -> None:

@@ -105,6 +105,7 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "models.titles": "words",
         "models.currency": "EUR",
         "models.prices": '{"openai/x": {"input": 1, "output": 2}}',
+        "budgets.tenants": '{"acme": {"user_day_tokens": 1}}',
         "retention.tenants": "acme=30",
         "log.format": "json",
         "log.level": "debug",

@@ -33,7 +33,9 @@ from chatkit.types import (
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
 from chatkeep.agent.notes import NotingHooks
-from chatkeep.errors import ModelError, ModelInterruptedError
+from chatkeep.agent.observing import RunCalls, listening
+from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
+from chatkeep.models.calls import observer
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.guard import Backpressure, backpressure
 
@@ -78,15 +80,17 @@ async def run_agent(
     """
     converter = EventConverter(context.thread.id, context.generate_id)
     pressure = Backpressure()
+    calls = RunCalls(observer.get(), context.stream)
     token = backpressure.set(pressure)  # inherited by the task that the runner starts here
-    result = Runner.run_streamed(
-        agent,
-        input_items,
-        context=context,
-        max_turns=_MAX_STEPS,
-        hooks=NotingHooks(context.notes) if context.notes else None,
-        run_config=config,
-    )
+    with listening(calls):
+        result = Runner.run_streamed(
+            agent,
+            input_items,
+            context=context,
+            max_turns=_MAX_STEPS,
+            hooks=NotingHooks(context.notes, calls, entry.id if entry else None),
+            run_config=config,
+        )
     backpressure.reset(token)
     pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
     shown: set[str] = set()
@@ -98,9 +102,10 @@ async def run_agent(
                 yield event
         if context.notes is not None:
             context.notes.completed()
-    except ModelRefusalError:
-        for event in converter.close():  # the refusal is the answer, and has been shown
+    except (ModelRefusalError, BudgetExceededError) as error:
+        for event in converter.close():  # a refusal is the answer, and has been shown
             yield event
+        _note_budget(error, context)
     except _TRIPWIRES as error:
         for item_id in shown:
             yield ThreadItemRemovedEvent(item_id=item_id)
@@ -109,6 +114,8 @@ async def run_agent(
         for event in converter.close():
             yield event
         raise _for_the_user(error, context, entry) from error
+    finally:
+        calls.ends()
 
 
 async def _pump(
@@ -164,6 +171,11 @@ async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: T
     if run is not None and not run.done():
         run.cancel()
         await asyncio.wait([run])
+
+
+def _note_budget(error: Exception, context: TurnContext) -> None:
+    if isinstance(error, BudgetExceededError) and context.notes:
+        context.notes.over_budget(error)
 
 
 def _for_the_user(

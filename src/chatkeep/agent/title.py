@@ -9,6 +9,7 @@ from agents.models.interface import ModelTracing
 from chatkit.types import UserMessageItem, UserMessageTextContent
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 
+from chatkeep.agent.observing import aside
 from chatkeep.errors import ModelError
 from chatkeep.models.catalog import ModelEntry
 
@@ -44,19 +45,20 @@ async def title_from_model(entry: ModelEntry, message: UserMessageItem) -> str |
     The call is not streamed, so that a streamed call is always an answer.
     """
     try:
-        async with asyncio.timeout(_LIMIT_SECONDS):
-            response = await entry.model.get_response(
-                _INSTRUCTIONS,
-                _text(message)[:_MAX_QUESTION_CHARS],
-                ModelSettings(),
-                [],
-                None,
-                [],
-                ModelTracing.DISABLED,
-                previous_response_id=None,
-                conversation_id=None,
-                prompt=None,
-            )
+        with aside():
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                response = await entry.model.get_response(
+                    _INSTRUCTIONS,
+                    _text(message)[:_MAX_QUESTION_CHARS],
+                    ModelSettings(),
+                    [],
+                    None,
+                    [],
+                    ModelTracing.DISABLED,
+                    previous_response_id=None,
+                    conversation_id=None,
+                    prompt=None,
+                )
     except (ModelError, TimeoutError) as error:
         _log.info("no title from the model", model=entry.id, error=type(error).__name__)
         return None

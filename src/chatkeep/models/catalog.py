@@ -100,6 +100,10 @@ class Catalog(ModelProvider):
         entry = self._entries.get(model_id)
         return entry if entry is not None and entry.allowed(tenant) else None
 
+    def known(self, model_id: str) -> ModelEntry | None:
+        """Return the entry with this id, whoever may choose it, or None."""
+        return self._entries.get(model_id)
+
     def choices(self, tenant: str | None) -> list[dict[str, object]]:
         """Return the models that a tenant may choose, as front ends want to be told of them."""
         return [
@@ -121,7 +125,7 @@ class Catalog(ModelProvider):
 
     def get_model(self, model_name: str | None) -> Model:
         """Return a model for the Agents SDK; a name that is not ours gets the default model."""
-        return self._entries.get(model_name or "", self.default).model
+        return (self.known(model_name or "") or self.default).model
 
     async def aclose(self) -> None:
         """Close connections and stop the embedded model. Idempotent."""
