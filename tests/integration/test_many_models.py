@@ -262,6 +262,9 @@ async def test_a_broken_answer_is_taken_back_and_begun_anew(
     assert again.error is None
     added = [event["item"]["id"] for event in answer.of("thread.item.added")]
     removed = [event["item_id"] for event in answer.of("thread.item.removed")]
+    assert [notice["message"] for notice in answer.of("notice")] == [
+        "**m1** broke off in the middle of its answer. **Two** answers anew."
+    ]
     assert removed == added[:2]
     stored = await client.items(answer.thread_id)
     assert [item["type"] for item in stored] == ["user_message", "assistant_message"] * 2
@@ -279,6 +282,9 @@ async def test_a_broken_answer_goes_on_with_another_model(
     assert answer.error is None
     assert await texts(client, answer) == ["Once upon a", "The other answers."]
     assert answer.texts == ["Once upon a", "The other answers."]
+    assert [notice["message"] for notice in answer.of("notice")] == [
+        "**m1** broke off in the middle of its answer. **Two** goes on."
+    ]
     assert [m["role"] for m in other.streamed[0]["messages"]][-2:] == ["assistant", "user"]
     assert other.streamed[0]["messages"][-2]["content"] == "Once upon a"
 
