@@ -84,17 +84,17 @@ class LeaseLostError(ConflictError):
 
 
 class BudgetExceededError(ChatkeepError):
-    """What may be used is used up."""
+    """What may be used for now is used up. Please try again later."""
 
-    def __init__(self, *, budget: str, renewed_at: datetime, held: bool = False) -> None:
-        whose, period, _ = budget.split("_")
-        of = {"user": "you", "thread": "this conversation", "tenant": "your organisation"}[whose]
-        end = f"{renewed_at:%Y-%m-%d %H:%M} UTC"
-        if held:
-            rest = f"What is left of it for this {period} is put aside for answers that are running"
-        else:
-            rest = f"It is used up for this {period}"
-        super().__init__(f"There is a budget for {of}. {rest}; it is renewed at {end}.")
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        budget: str = "",
+        renewed_at: datetime | None = None,
+        held: bool = False,
+    ) -> None:
+        super().__init__(message)
         self.budget = budget
         self.renewed_at = renewed_at
         self.held = held

@@ -113,7 +113,7 @@ def _members(error: Exception) -> dict[str, str]:
                 "type": "urn:chatkeep:problem:budget-exceeded",
                 "title": "Budget Exceeded",
                 "budget": error.budget,
-                "renewed_at": error.renewed_at.isoformat(),
+                "renewed_at": error.renewed_at.isoformat() if error.renewed_at else "",
             }
         case _:
             return {}
@@ -121,5 +121,6 @@ def _members(error: Exception) -> dict[str, str]:
 
 def _wait(error: BudgetExceededError) -> int:
     """Return after how many seconds it is worth to try again: open answers end soon."""
-    seconds = ceil((error.renewed_at - datetime.now(UTC)).total_seconds())
+    now = datetime.now(UTC)
+    seconds = ceil(((error.renewed_at or now) - now).total_seconds())
     return max(1, min(seconds, _HELD_SECONDS) if error.held else seconds)

@@ -7,6 +7,12 @@ from datetime import datetime
 from chatkeep.errors import BudgetExceededError
 from chatkeep.ports.spending import Budget, Period, Scope, Unit, renewed_at
 
+_WHOSE = {
+    Scope.USER: "you",
+    Scope.THREAD: "this conversation",
+    Scope.TENANT: "your organisation",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -51,8 +57,17 @@ def refuse_beyond(
             spent = (of_scope.month_tokens, of_scope.month_cost)[index] + own[index]
         held = (of_scope.open_tokens, of_scope.open_cost)[index]
         if spent + held >= budget.limit:
-            raise BudgetExceededError(
-                budget=budget.name,
-                renewed_at=renewed_at(budget.period, moment),
-                held=spent < budget.limit,
-            )
+            raise _exceeded(budget, moment, held=spent < budget.limit)
+
+
+def _exceeded(budget: Budget, moment: datetime, *, held: bool) -> BudgetExceededError:
+    renewed = renewed_at(budget.period, moment)
+    rest = "What is left of it for this {} is put aside for answers that are running"
+    words = rest if held else "It is used up for this {}"
+    return BudgetExceededError(
+        f"There is a budget for {_WHOSE[budget.scope]}. {words.format(budget.period)}; "
+        f"it is renewed at {renewed:%Y-%m-%d %H:%M} UTC.",
+        budget=budget.name,
+        renewed_at=renewed,
+        held=held,
+    )

@@ -202,6 +202,7 @@ class SpendingContract:
         error = caught.value
         assert (error.budget, error.held) == (f"{scope}_{period}_{unit}", False)
         longest = timedelta(days=1 if period is Period.DAY else 31)
+        assert error.renewed_at is not None
         assert timedelta() < error.renewed_at - second.created_at <= longest
         await begun(store, replace(reserves, budgets=()), thread_id=first.thread_id)
 
