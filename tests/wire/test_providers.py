@@ -300,3 +300,33 @@ async def test_usage(name: str) -> None:
     assert {case: noted.early for case, noted in told.items() if noted.early} == {
         "length": ["length"]
     }
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_whole_answers(name: str) -> None:
+    """Asked for one that is not streamed, by whichever means it comes: text, call and usage."""
+    provider = ReplayedProvider(name)
+    await provider.start()
+    client = AsyncOpenAI(base_url=provider.base_url, api_key="k", max_retries=0)
+    profile = PROFILES[name]
+
+    async def prepare() -> tuple[AsyncOpenAI, str]:
+        return client, "m"
+
+    model = CompatibleModel(
+        prepare, Deadlines(), responses_api=profile.responses_api, profile=profile
+    )
+    said: Any = [{"role": "user", "content": "[tool] please"}]
+    arguments: list[Any] = ["", said, ModelSettings(), [], None, [], ModelTracing.DISABLED]
+    answer = await model.get_response(
+        *arguments, previous_response_id=None, conversation_id=None, prompt=None
+    )
+    await client.close()
+    await provider.aclose()
+
+    items: list[Any] = [item for item in answer.output if item.type != "reasoning"]
+    assert [item.type for item in items] == ["message", "function_call"]
+    assert items[0].content[0].text == "Let me look."
+    assert items[1].arguments == '{"zone":"UTC"}'
+    assert len(items[1].call_id) > 16
+    assert answer.usage.input_tokens == 20

@@ -1,4 +1,8 @@
-"""What a provider wants back with its tool calls, for as long as their turn is likely to last."""
+"""What is known of a provider from one call to the next.
+
+That is what it wants back with its tool calls, for as long as their turn is likely to last, and
+whether it refuses to be asked for its usage.
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -33,9 +37,13 @@ class CallMemory:
 
     Args:
         thoughts: Whether to keep thoughts.
+
+    Attributes:
+        refuses_usage: Whether the server knows no `stream_options`.
     """
 
     def __init__(self, *, thoughts: bool = False) -> None:
+        self.refuses_usage = False
         self._thoughts = thoughts
         self._attached: OrderedDict[str, Attached] = OrderedDict()
         self._characters = 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx2
+import openai
 from openai import AsyncOpenAI, Omit
 
 from chatkeep.errors import ModelUnavailableError
@@ -22,6 +23,8 @@ from chatkeep.models.profiles import Profile
 from chatkeep.models.reading import EventSource
 from chatkeep.models.requests import adapted, headers
 from chatkeep.models.responses import ResponseReader, ResponseStream
+
+_REFUSED = (400, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,14 @@ class _Chat:
         sent = adapted(fields, call.profile, self._client.api_key, call.memory)
         call.meter.request = sent["messages"]
         if sent.get("stream"):
-            async with call.pace.limit():
-                stream = await endpoint.create(**sent)
+            try:
+                async with call.pace.limit():
+                    stream = await endpoint.create(**sent)
+            except openai.APIStatusError as error:
+                if call.memory.refuses_usage or not _about_usage(error):
+                    raise
+                call.memory.refuses_usage = True  # an older server; it is not asked again
+                return await self.create(**fields)
             return ChunkStream(
                 stream.response, self._answer(stream.response), call.meter, call.memory
             )
@@ -80,6 +89,11 @@ class _Chat:
         call.meter.reached = True
         source = EventSource(response, call.pace, call.limits)
         return Answer(source, Normaliser(call.limits), call.meter)
+
+
+def _about_usage(error: openai.APIStatusError) -> bool:
+    """Whether a server refused the request for the field that asks for its usage."""
+    return error.status_code in _REFUSED and "stream_options" in str(error)
 
 
 class _Responses:

@@ -45,7 +45,7 @@ def adapted(fields: Fields, profile: Profile, key: str, memory: CallMemory) -> F
         sent.pop("parallel_tool_calls", None)
     if profile.max_tokens != "max_tokens" and "max_tokens" in sent:
         sent[profile.max_tokens] = sent.pop("max_tokens")
-    _ask_for_usage(sent, profile)
+    _ask_for_usage(sent, profile, memory)
     body = dict(profile.body)
     if (effort := sent.get("reasoning_effort")) and profile.effort != "reasoning_effort":
         del sent["reasoning_effort"]
@@ -64,8 +64,8 @@ def headers(profile: Profile, key: str) -> dict[str, str]:
     return {**profile.headers, **own}
 
 
-def _ask_for_usage(sent: Fields, profile: Profile) -> None:
-    if not sent.get("stream") or "stream_options" in profile.omits:
+def _ask_for_usage(sent: Fields, profile: Profile, memory: CallMemory) -> None:
+    if not sent.get("stream") or memory.refuses_usage or "stream_options" in profile.omits:
         return
     if profile.stream_usage == "asked":
         sent.setdefault("stream_options", {"include_usage": True})
