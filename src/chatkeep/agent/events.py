@@ -26,7 +26,6 @@ from chatkit.types import (
     AssistantMessageItem,
     ClientToolCallItem,
     DurationSummary,
-    FileSource,
     GeneratedImage,
     GeneratedImageItem,
     GeneratedImageUpdated,
@@ -38,13 +37,13 @@ from chatkit.types import (
     ThreadItemUpdate,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
-    URLSource,
     Workflow,
     WorkflowItem,
     WorkflowTaskAdded,
     WorkflowTaskUpdated,
 )
 
+from chatkeep.agent.citations import annotation_of
 from chatkeep.agent.hosted_tools import image_url, task_of
 
 _THOUGHT_STEP = 120  # characters between two updates of a thought
@@ -297,7 +296,7 @@ class EventConverter:
         """Show the citations of chat completions, which have no event of their own."""
         events: list[ThreadStreamEvent] = []
         message = self._messages.get(event.item_id)
-        known = message.parts.get(event.content_index) if message else None
+        known = message.parts.get(_content_index(event)) if message else None
         if known is not None and not known.annotations:
             for raw in getattr(event.part, "annotations", None) or ():
                 events += self._annotate(event, raw)
@@ -307,7 +306,7 @@ class EventConverter:
         return self._annotate(event, event.annotation)
 
     def _annotate(self, event: Any, raw: Any) -> Events:
-        annotation = _annotation(raw)
+        annotation = annotation_of(raw)
         if annotation is None:
             return ()
         message, part, events = self._part(event)
@@ -399,16 +398,3 @@ def _signature(call: ClientToolCall) -> str:
 def _thought_key(event: Any) -> tuple[str, str, int]:
     index = getattr(event, "summary_index", None)
     return event.item_id, event.type, _content_index(event) if index is None else index
-
-
-def _annotation(raw: Any) -> Annotation | None:
-    """Return a provider's citation as ours, or None for a kind that has no source."""
-    # Chat Completions streams carry annotations as plain dicts, Responses streams as objects.
-    fields: dict[str, Any] = raw if isinstance(raw, dict) else raw.model_dump()
-    index = fields.get("end_index", fields.get("index"))
-    if fields.get("type") == "url_citation":
-        url = fields["url"]
-        return Annotation(source=URLSource(url=url, title=fields.get("title") or url), index=index)
-    if filename := fields.get("filename"):
-        return Annotation(source=FileSource(filename=filename, title=filename), index=index)
-    return None
