@@ -166,7 +166,14 @@ OPERATIONS: dict[str, Operation] = {
     "load_turn_events": lambda s, at, c: s.load_turn_events(at.turn, 0, 9, c),
     "cancel_turn": lambda s, at, c: s.cancel_turn(at.turn, c),
     "end_turn": lambda s, at, c: s.end_turn(
-        at.turn, 1, TurnEnd(TurnState.COMPLETED, items=[message("msg_9")]), c
+        at.turn,
+        1,
+        TurnEnd(
+            TurnState.COMPLETED,
+            items=[message("msg_9")],
+            spent=[Spent("mine", "USD", 1, 2, 3, 4, 5, 6, 7)],
+        ),
+        c,
     ),
     "end_turn with all": lambda s, at, c: s.end_turn(
         at.turn,
@@ -176,7 +183,6 @@ OPERATIONS: dict[str, Operation] = {
             removed=[at.item],
             events=[EventRow(3, 3, "mine")],
             read=True,
-            spent=[Spent("mine", "USD", 1, 2, 3, 4, 5, 6, 7)],
         ),
         c,
     ),
