@@ -1,6 +1,6 @@
 """Models that stand in for each other, called as the Agents SDK calls them."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any, Literal
@@ -60,11 +60,12 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    """The observer of the test's calls."""
+def heard() -> Iterator[Heard]:
+    """The observer of the test's calls, and of no other's."""
     noted = Heard()
-    observer.set(noted)
-    return noted
+    token = observer.set(noted)
+    yield noted
+    observer.reset(token)
 
 
 @pytest_asyncio.fixture
