@@ -16,14 +16,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
+from chatkeep.agent.tool_choice import Offer, ToolChoices
 from chatkeep.auth import open_authenticators
 from chatkeep.auth.anonymous import load_key
 from chatkeep.configured import (
     auth_config,
-    converter,
     file_limits,
     models_config,
     open_files,
+    open_recall,
     open_wakes,
 )
 from chatkeep.errors import ChatkeepError, SettingsError
@@ -80,6 +81,9 @@ class Chatkeep:
             Chatkeep's, and so do its files unless it brings an attachment store.
         context: Makes the context that the hosted server's methods expect, from a
             `RequestContext`, which they get by default.
+        tool_choices: What a message may choose by `inference_options.tool_choice`: ids to names of
+            the agent's tools and hand-offs, or a function that returns them for a `RequestContext`.
+            By default all of them, by their names.
         settings: The settings; read from file and environment by default.
 
     Raises:
@@ -92,6 +96,7 @@ class Chatkeep:
         *,
         server: ServerFactory | None = None,
         context: Contexts | None = None,
+        tool_choices: Offer | None = None,
         settings: Settings | None = None,
     ) -> None:
         if agent is not None and server is not None:
@@ -110,6 +115,7 @@ class Chatkeep:
         signer = LinkSigner(load_key(settings.data_dir))
         self.attachments = Attachments(self.store, self.storage, signer, file_limits(settings))
         self.health = Health({"database": self.store.ping, "files": self.storage.ping})
+        self._tool_choices = ToolChoices(agent, tool_choices)
         self._host = self._hosted(agent, server, context)
         self._bell = Bell()
         self.relay = open_wakes(settings, self.database_url)
@@ -166,8 +172,8 @@ class Chatkeep:
             is_default_agent=agent is None,
             titles_by_model=settings.models.titles == "model",
             attachments=self.attachments,
-            converter=converter(settings, self.attachments),
-            image_messages=settings.files.image_messages,
+            recall=open_recall(settings, self.store, self.attachments, self.catalog),
+            tool_choices=self._tool_choices,
         )
         return Host(ours, self.store, self.attachments, own=True)
 
@@ -178,6 +184,7 @@ class Chatkeep:
             self.catalog if host.own else None,
             self.attachments if host.keeps_files else None,
             host.offered,
+            self._tool_choices if host.own else None,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,15 +4,19 @@ from pydantic import SecretStr
 
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.files import FileParts
+from chatkeep.agent.recall import Recall
 from chatkeep.auth import AuthConfig, JwtConfig
 from chatkeep.auth.anonymous import TENANT
+from chatkeep.errors import SettingsError
 from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
+from chatkeep.models.catalog import Catalog
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
-from chatkeep.ports import FileStorage, Relay
+from chatkeep.ports import FileStorage, Relay, Store
 from chatkeep.relay import open_relay
 from chatkeep.settings import Settings
+from chatkeep.turns.store import scoped
 
 
 def open_files(settings: Settings) -> FileStorage:
@@ -47,6 +51,28 @@ def converter(settings: Settings, attachments: Attachments) -> ItemConverter:
             image_bytes=settings.files.image_bytes,
             text_tokens=settings.files.text_tokens,
         )
+    )
+
+
+def open_recall(
+    settings: Settings, store: Store, attachments: Attachments, catalog: Catalog
+) -> Recall:
+    """Return what tells models of their threads.
+
+    Raises:
+        SettingsError: The model that is to write summaries is not one of the list.
+    """
+    name = settings.models.summary_model
+    writer = catalog.find(name) if name else None
+    if name and writer is None:
+        listed = ", ".join(entry.id for entry in catalog.entries)
+        raise SettingsError(f"models.summary_model: not on the list of models; name one: {listed}")
+    return Recall(
+        scoped(store),
+        converter(settings, attachments),
+        image_messages=settings.files.image_messages,
+        summaries=settings.models.summaries == "on",
+        summary_model=writer,
     )
 
 

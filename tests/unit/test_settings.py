@@ -99,6 +99,7 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "models.tour": "false",
         "models.context_tokens": "2048",
         "models.titles": "words",
+        "models.summaries": "on",
         "retention.tenants": "acme=30",
         "log.format": "json",
         "log.level": "debug",

@@ -17,6 +17,7 @@ from chatkit.types import (
 from chatkit.widgets import WidgetRoot
 from pydantic import PrivateAttr
 
+from chatkeep.agent.memory import ToolMemory
 from chatkeep.context import RequestContext
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TurnContext(AgentContext[RequestContext]):
 
     _queue: asyncio.Queue[ThreadStreamEvent | None] = PrivateAttr(default_factory=_buffer)
     _notes: Any = PrivateAttr(default=None)
+    _memory: ToolMemory | None = PrivateAttr(default=None)
     _before_item: Callable[[], Iterable[ThreadStreamEvent]] | None = PrivateAttr(default=None)
 
     def tell(self, notes: "Notes") -> None:
@@ -48,6 +50,13 @@ class TurnContext(AgentContext[RequestContext]):
         """Who is told what the run does."""
         notes: Notes | None = self._notes
         return notes
+
+    @property
+    def memory(self) -> ToolMemory:
+        """The calls of tools that are to be kept."""
+        if self._memory is None:
+            self._memory = ToolMemory(self.thread.id, self.generate_id)
+        return self._memory
 
     def before_item(self, callback: Callable[[], Iterable[ThreadStreamEvent]]) -> None:
         """Have events of `callback` put in front of each item that a tool shows."""

@@ -47,7 +47,8 @@ class NotingHooks(RunHooks[TurnContext]):
         input_items: list[TResponseInputItem],
     ) -> None:
         """A model is about to be asked."""
-        del context, agent, system_prompt, input_items
+        del agent, system_prompt, input_items
+        context.context.memory.next_step()
         self._notes.doing("the model")
 
     async def on_llm_end(
@@ -66,11 +67,19 @@ class NotingHooks(RunHooks[TurnContext]):
         del agent
         if isinstance(context, ToolContext):
             await self._notes.tool_begins(context.tool_call_id, tool.name)
+            memory = context.context.memory
+            memory.begin(context.tool_call_id, tool.name, context.tool_arguments)
 
     async def on_tool_end(
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], tool: Tool, result: object
     ) -> None:
         """A tool has returned."""
-        del agent, tool, result
+        del agent
         if isinstance(context, ToolContext):
-            await self._notes.tool_ended(context.tool_call_id)
+            turn, call_id = context.context, context.tool_call_id
+            asked = turn.client_tool_call
+            if asked is not None and asked.name == tool.name:
+                turn.memory.forget(call_id)  # an item of its own, which has the client's answer
+            else:
+                turn.memory.end(call_id, result)
+            await self._notes.tool_ended(call_id)

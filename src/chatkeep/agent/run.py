@@ -19,11 +19,13 @@ from agents import (
     RunConfig,
     Runner,
     RunResultStreaming,
+    StreamEvent,
     TResponseInputItem,
 )
 from agents.exceptions import AgentsException, ModelRefusalError
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
+    HiddenContextItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
@@ -32,6 +34,7 @@ from chatkit.types import (
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
+from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.errors import ModelError, ModelInterruptedError
 from chatkeep.models.catalog import Catalog, ModelEntry
@@ -103,6 +106,7 @@ async def run_agent(
         for event in converter.close():  # the refusal is the answer, and has been shown
             yield event
     except _TRIPWIRES as error:
+        context.memory.take()
         for item_id in shown:
             yield ThreadItemRemovedEvent(item_id=item_id)
         raise CustomStreamError("This request was stopped by a safety rule.") from error
@@ -138,6 +142,8 @@ async def _fill(
     try:
         async for event in result.stream_events():
             pressure.taken()
+            if (calls := _remembered(event, context.memory)) is not None:
+                await context.forward(ThreadItemDoneEvent(item=calls))
             for converted in converter.convert(event):
                 if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
                     await context.end_workflow()  # an answer begins: the tool's work is done
@@ -151,6 +157,15 @@ async def _fill(
             await context.forward(converted)
     finally:
         await context.forward(None)
+
+
+def _remembered(event: StreamEvent, memory: ToolMemory) -> HiddenContextItem | None:
+    """Return the item that keeps a step's calls of tools, behind the last of their outputs."""
+    if event.type != "run_item_stream_event" or event.item.type != "tool_call_output_item":
+        return None
+    raw: Any = event.item.raw_item
+    fields = raw if isinstance(raw, dict) else raw.model_dump()
+    return memory.told(str(fields.get("call_id")), fields.get("output"))
 
 
 async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: TurnContext) -> None:

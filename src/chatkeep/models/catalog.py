@@ -25,6 +25,7 @@ class ModelEntry:
         instructions: Instead of the default assistant's, where a model is too small for them.
         disclaimer: What a user should know of it (Markdown), shown below the composer.
         titles: Whether it is good and cheap enough to name threads.
+        calls: Whether it takes calls of tools, and so those of earlier turns.
         probe: Returns when the model could answer, else raises `ModelError`.
     """
 
@@ -37,6 +38,7 @@ class ModelEntry:
     instructions: str | None = None
     disclaimer: str | None = None
     titles: bool = False
+    calls: bool = True
     probe: Callable[[], Awaitable[None]] = _always_there
 
 

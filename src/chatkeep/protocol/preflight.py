@@ -26,6 +26,7 @@ from chatkit.types import (
 )
 
 from chatkeep.agent.title import MAX_TITLE
+from chatkeep.agent.tool_choice import ToolChoices
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
 from chatkeep.files.attachments import Attachments
@@ -52,6 +53,7 @@ class Preflight:
         attachments: Chatkeep's files; None: the server keeps files itself.
         offered: The optional methods of `ChatKitServer` that the server has: `transcribe`,
             `action`, `sync_action`.
+        tool_choices: What messages may choose; None: the server's own code knows it.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Preflight:
         catalog: Catalog | None,
         attachments: Attachments | None,
         offered: Collection[str] = (),
+        tool_choices: ToolChoices | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._attachments = attachments
         self._offered = offered
+        self._tool_choices = tool_choices
 
     async def check(self, request: AnyReq, context: RequestContext) -> None:
         """Return when the request can be served; clamp the size of a page.
@@ -117,6 +121,14 @@ class Preflight:
             raise InvalidRequestError(
                 f"params.input.inference_options.model: not offered here; choose from {offered}"
             )
+        choice = message.inference_options.tool_choice
+        if choice is not None and self._tool_choices is not None:
+            ids = self._tool_choices.offered(context)
+            if choice.id not in ids:
+                listed = f"choose from {', '.join(ids)}" if ids else "there is nothing to choose"
+                raise InvalidRequestError(
+                    f"params.input.inference_options.tool_choice: not offered here; {listed}"
+                )
 
     async def _check_stream(self, request: AnyReq, thread_id: str, context: RequestContext) -> None:
         match request:

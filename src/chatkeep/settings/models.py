@@ -37,3 +37,9 @@ class Models(Section):
     titles: Literal["model", "words"] = Field(
         "model", description="whether the model names threads, or their first words do"
     )
+    summaries: Literal["off", "on"] = Field(
+        "off", description="off, or on: what does not fit into a model's context is summarised"
+    )
+    summary_model: str | None = Field(
+        None, min_length=1, description="the id of a model of the list that writes summaries"
+    )
