@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from agents import Agent, set_tracing_disabled
+from agents import Agent
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -23,6 +23,7 @@ from chatkeep.configured import (
     auth_config,
     file_limits,
     models_config,
+    open_answers,
     open_files,
     open_recall,
     open_wakes,
@@ -55,6 +56,7 @@ from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
+from chatkeep.telemetry.agent_spans import set_up
 from chatkeep.telemetry.logging import tame_libraries
 from chatkeep.turns.bell import Bell
 from chatkeep.turns.engine import TurnEngine
@@ -103,6 +105,7 @@ class Chatkeep:
             raise SettingsError("name an agent or a server, not both: a server has its own agent")
         self.settings = settings = settings or load_settings()
         self.catalog: Catalog = open_models(models_config(settings))
+        self._answers = open_answers(settings, self.catalog)
         url = settings.database.url
         self.database_url = url.get_secret_value() if url else default_url(settings.data_dir)
         self.store = open_store(self.database_url, data_dir=settings.data_dir)
@@ -171,6 +174,7 @@ class Chatkeep:
             agent or Agent(name="Assistant", instructions=INSTRUCTIONS),
             is_default_agent=agent is None,
             titles_by_model=settings.models.titles == "model",
+            traced=settings.telemetry.agent_spans != "off",
             attachments=self.attachments,
             recall=open_recall(settings, self.store, self.attachments, self.catalog),
             tool_choices=self._tool_choices,
@@ -201,8 +205,7 @@ class Chatkeep:
         """
         async with self._opening:
             if not self._opened:
-                # Unless told not to, the Agents SDK sends prompts to OpenAI when it finds a key.
-                set_tracing_disabled(True)
+                set_up(self.settings.telemetry.agent_spans)
                 tame_libraries()
                 await self.store.open()
                 await self.relay.open(self._bell.ring)
@@ -228,6 +231,8 @@ class Chatkeep:
         await self.relay.aclose()
         await self.auth.aclose()
         await self.catalog.aclose()
+        if self._answers is not None:
+            await self._answers.aclose()
         await self.store.aclose()
         self._opened = False
 

@@ -1,5 +1,6 @@
 """What the settings name, as the packages that do it want to be told."""
 
+from agents import Model
 from pydantic import SecretStr
 
 from chatkeep.agent.convert import ItemConverter
@@ -7,13 +8,16 @@ from chatkeep.agent.files import FileParts
 from chatkeep.agent.recall import Recall
 from chatkeep.auth import AuthConfig, JwtConfig
 from chatkeep.auth.anonymous import TENANT
+from chatkeep.cache import open_cache
 from chatkeep.errors import SettingsError
 from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
-from chatkeep.models.catalog import Catalog
+from chatkeep.models.cache import CachedModel
+from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
-from chatkeep.ports import FileStorage, Relay, Store
+from chatkeep.models.scripted import ScriptedModel
+from chatkeep.ports import Cache, FileStorage, Relay, Store
 from chatkeep.relay import open_relay
 from chatkeep.settings import Settings
 from chatkeep.turns.store import scoped
@@ -52,6 +56,22 @@ def converter(settings: Settings, attachments: Attachments) -> ItemConverter:
             text_tokens=settings.files.text_tokens,
         )
     )
+
+
+def open_answers(settings: Settings, catalog: Catalog) -> Cache | None:
+    """Put the cache of answers in front of the models, and return it; None without one."""
+    url = settings.cache.url
+    if url is None:
+        return None
+    cache = open_cache(url.get_secret_value(), max_bytes=settings.cache.max_bytes)
+
+    def wrap(entry: ModelEntry) -> Model:
+        if isinstance(entry.model, ScriptedModel):
+            return entry.model  # as quick as a cache
+        return CachedModel(entry.model, entry.id, cache, settings.cache.ttl)
+
+    catalog.wrap_models(wrap)
+    return cache
 
 
 def open_recall(

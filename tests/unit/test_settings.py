@@ -100,6 +100,8 @@ def test_every_field_has_a_name_in_the_environment(load: Load, dotted: str) -> N
         "models.context_tokens": "2048",
         "models.titles": "words",
         "models.summaries": "on",
+        "cache.max_bytes": "65536",
+        "telemetry.agent_spans": "log",
         "retention.tenants": "acme=30",
         "log.format": "json",
         "log.level": "debug",

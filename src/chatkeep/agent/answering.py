@@ -51,9 +51,13 @@ class Answerers:
         catalog: The models.
         is_default_agent: It is Chatkeep's own assistant. A model that is too small for its
             instructions brings its own.
+        traced: Whether the Agents SDK makes spans of runs.
     """
 
-    def __init__(self, agent: Agent[Any], catalog: Catalog, *, is_default_agent: bool) -> None:
+    def __init__(
+        self, agent: Agent[Any], catalog: Catalog, *, is_default_agent: bool, traced: bool = False
+    ) -> None:
+        self._traced = traced
         self._catalog = catalog
         self._agent = agent
         self._tools = tools_of(agent)
@@ -89,7 +93,7 @@ class Answerers:
         return Answering(
             agent=agent,
             entry=entry,
-            config=run_config(self._catalog, entry),
+            config=run_config(self._catalog, entry, traced=self._traced),
             room=room_of(known, agent, self._tools),
             tools=tools,
         )

@@ -19,6 +19,7 @@ from pydantic import PrivateAttr
 
 from chatkeep.agent.memory import ToolMemory
 from chatkeep.context import RequestContext
+from chatkeep.models.calls import Caller
 
 if TYPE_CHECKING:
     from chatkeep.agent.notes import Notes
@@ -39,6 +40,7 @@ class TurnContext(AgentContext[RequestContext]):
     _queue: asyncio.Queue[ThreadStreamEvent | None] = PrivateAttr(default_factory=_buffer)
     _notes: Any = PrivateAttr(default=None)
     _memory: ToolMemory | None = PrivateAttr(default=None)
+    _fresh: bool = PrivateAttr(default=False)
     _before_item: Callable[[], Iterable[ThreadStreamEvent]] | None = PrivateAttr(default=None)
 
     def tell(self, notes: "Notes") -> None:
@@ -50,6 +52,15 @@ class TurnContext(AgentContext[RequestContext]):
         """Who is told what the run does."""
         notes: Notes | None = self._notes
         return notes
+
+    @property
+    def caller(self) -> Caller:
+        """For whom models are called."""
+        return Caller(self.request_context.principal.tenant, fresh=self._fresh)
+
+    def want_another(self) -> None:
+        """Have a model answer, and not what it has said before."""
+        self._fresh = True
 
     @property
     def memory(self) -> ToolMemory:

@@ -37,6 +37,7 @@ from chatkeep.agent.events import EventConverter
 from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.errors import ModelError, ModelInterruptedError
+from chatkeep.models.calls import caller
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.guard import Backpressure, backpressure
 
@@ -46,7 +47,7 @@ _TRIPWIRES = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
 _log = structlog.get_logger(__name__)
 
 
-def run_config(catalog: Catalog, entry: ModelEntry | None) -> RunConfig:
+def run_config(catalog: Catalog, entry: ModelEntry | None, *, traced: bool = False) -> RunConfig:
     """Return how runs with a model are configured; None leaves the choice to the agent.
 
     To be made once for each model: the class reads its own type hints whenever one is made, which
@@ -56,7 +57,8 @@ def run_config(catalog: Catalog, entry: ModelEntry | None) -> RunConfig:
         model=entry.model if entry else None,
         model_settings=entry.settings if entry else None,
         model_provider=catalog,
-        tracing_disabled=True,
+        tracing_disabled=not traced,
+        trace_include_sensitive_data=False,
     )
 
 
@@ -82,7 +84,8 @@ async def run_agent(
     """
     converter = EventConverter(context.thread.id, context.generate_id)
     pressure = Backpressure()
-    token = backpressure.set(pressure)  # inherited by the task that the runner starts here
+    # Both are inherited by the task that the runner starts here.
+    token, asking = backpressure.set(pressure), caller.set(context.caller)
     result = Runner.run_streamed(
         agent,
         input_items,
@@ -92,6 +95,7 @@ async def run_agent(
         run_config=config,
     )
     backpressure.reset(token)
+    caller.reset(asking)
     pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
     shown: set[str] = set()
     try:

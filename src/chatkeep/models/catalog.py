@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents import Model, ModelProvider, ModelSettings
 
@@ -66,6 +66,12 @@ class Catalog(ModelProvider):
     def find(self, model_id: str | None) -> ModelEntry | None:
         """Return the entry with this id (the default one for None), or None."""
         return self.default if model_id is None else self._entries.get(model_id)
+
+    def wrap_models(self, wrap: Callable[[ModelEntry], Model]) -> None:
+        """Put something in front of every model."""
+        self._entries = {
+            entry.id: replace(entry, model=wrap(entry)) for entry in self._entries.values()
+        }
 
     def get_model(self, model_name: str | None) -> Model:
         """Return a model for the Agents SDK; a name that is not ours gets the default model."""

@@ -67,11 +67,14 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         tool_choices: ToolChoices | None = None,
         is_default_agent: bool = False,
         titles_by_model: bool = True,
+        traced: bool = False,
     ) -> None:
         super().__init__(store, attachments)
         self._recall = recall
         self._catalog = catalog
-        self._answerers = Answerers(agent, catalog, is_default_agent=is_default_agent)
+        self._answerers = Answerers(
+            agent, catalog, is_default_agent=is_default_agent, traced=traced
+        )
         self._tool_choices = tool_choices or ToolChoices(agent)
         self._titles_by_model = titles_by_model
 
@@ -163,6 +166,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         turn = TurnContext(thread=thread, store=self.store, request_context=context)
         if running is not None:
             turn.tell(TurnNotes(running, self.store))
+            if running.draft.replaced:
+                turn.want_another()
         return turn
 
     def _naming(

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from chatkeep.settings.auth import Auth
+from chatkeep.settings.cache import Cache
 from chatkeep.settings.models import Models
 from chatkeep.settings.section import Section
+from chatkeep.settings.telemetry import Telemetry
 from chatkeep.settings.types import (
     Days,
     HomePath,
@@ -148,12 +150,14 @@ class Settings(Section):
     relay: Relay = Relay()
     auth: Auth = Auth()
     models: Models = Models()
+    cache: Cache = Cache()
     files: Files = Files()
     retention: Retention = Retention()
     turns: Turns = Turns()
     admin: Admin = Admin()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
+    telemetry: Telemetry = Telemetry()
 
 
 def walk(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
