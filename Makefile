@@ -42,7 +42,7 @@ bench: $(STAMPS)/python ## Measure what a turn and a token cost
 bench-stores: $(STAMPS)/python ## Measure what long threads and long lists cost
 	@$(PY) bench/stores.py
 
-chaos: $(STAMPS)/python $(STAMPS)/servers ## Kill, freeze and cut off for half an hour, and note what happened
+chaos: $(STAMPS)/python $(STAMPS)/servers ## Kill, freeze and cut off for three quarters of an hour, and note what happened
 	@rm -f .tools/chaos.jsonl
 	@CHAOS_SIZE=full CHAOS_FIGURES=$(CURDIR)/.tools/chaos.jsonl $(PY) -m pytest tests/chaos --timeout=3600 $(PYTEST)
 	@$(PY) tests/support/sizes.py < .tools/chaos.jsonl | tee .tools/chaos.md

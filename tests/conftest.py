@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from chatkeep import Chatkeep, load_settings
+from chatkeep.models import retrying
 from chatkeep.settings import ALIASES
 from chatkeep.stores import apply_migrations
 from chatkeep.testing.client import ChatKitClient
@@ -46,6 +47,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name in ALIASES or name.startswith("CHATKEEP_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that fails is asked again at once."""
+    monkeypatch.setattr(retrying, "_FIRST_WAIT", 0.01)
 
 
 @pytest_asyncio.fixture

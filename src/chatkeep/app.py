@@ -18,15 +18,17 @@ from starlette.types import Receive, Scope, Send
 from chatkeep import __version__
 from chatkeep.agent.tool_choice import Offer, ToolChoices
 from chatkeep.auth import open_authenticators
-from chatkeep.auth.anonymous import load_key
+from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.configured import (
     auth_config,
     file_limits,
+    limits,
     models_config,
     open_answers,
     open_files,
     open_recall,
     open_wakes,
+    prices,
 )
 from chatkeep.errors import ChatkeepError, SettingsError
 from chatkeep.files.attachments import Attachments
@@ -38,6 +40,7 @@ from chatkeep.http.asking import Asking
 from chatkeep.http.conversations import ConversationsEndpoint
 from chatkeep.http.files import FilesEndpoint
 from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
+from chatkeep.http.models import ModelsEndpoint
 from chatkeep.http.pages import Assets
 from chatkeep.http.probes import Health
 from chatkeep.http.problems import HTTPProblem, problem, problem_of
@@ -50,6 +53,7 @@ from chatkeep.models.catalog import Catalog
 from chatkeep.models.opening import open_models
 from chatkeep.page import page_config
 from chatkeep.ports import Store
+from chatkeep.protocol.accounting import Accounting
 from chatkeep.protocol.answers import Answers
 from chatkeep.protocol.hosting import Contexts, Host, ServerFactory, make_server
 from chatkeep.protocol.preflight import Preflight
@@ -117,7 +121,10 @@ class Chatkeep:
         self._services: list[asyncio.Task[None]] = []
         signer = LinkSigner(load_key(settings.data_dir))
         self.attachments = Attachments(self.store, self.storage, signer, file_limits(settings))
-        self.health = Health({"database": self.store.ping, "files": self.storage.ping})
+        self.health = Health(
+            {"database": self.store.ping, "files": self.storage.ping}, self.catalog.state
+        )
+        self._accounting = Accounting(prices(settings), limits(settings), self.catalog)
         self._tool_choices = ToolChoices(agent, tool_choices)
         self._host = self._hosted(agent, server, context)
         self._bell = Bell()
@@ -141,6 +148,9 @@ class Chatkeep:
         files = FilesEndpoint(self.attachments, self.auth.chain, settings.server.public_url)
         asking = Asking(self.auth.chain, settings.server.public_url)
         shared = SharedFiles(self.store, self.attachments, signer)
+        # What answers may bring its model: then there is nothing to choose, and nothing to excuse.
+        brings_model = server is not None or (agent is not None and agent.model is not None)
+        choices = None if brings_model else self.catalog
         conversations = [
             *ConversationsEndpoint(self.store, asking).routes(),
             *TransferEndpoint(
@@ -148,10 +158,12 @@ class Chatkeep:
             ).routes(),
             *SharesEndpoint(self.store, asking).routes(),
             *TurnsEndpoint(self.store, self.engine, self._host, answers, asking).routes(),
+            *ModelsEndpoint(choices, asking).routes(),
             *_admin_routes(self.store, settings),
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
-        page = page_config(self.catalog, agent, hosted=server is not None, version=__version__)
+        visitors = TENANT if "anonymous" in settings.auth.mode else None
+        page = page_config(choices, visitors, has_agent=agent is not None, version=__version__)
         assets = Assets(Path(__file__).parent / "assets", page)
         self._opening = asyncio.Lock()
         self._opened = False
@@ -164,9 +176,17 @@ class Chatkeep:
         server: ServerFactory | None,
         context: Contexts | None,
     ) -> Host:
+        accounting = self._accounting
         if server is not None:
             hosted = make_server(server, self.store, self.attachments)
-            return Host(hosted, self.store, self.attachments, own=False, contexts=context)
+            return Host(
+                hosted,
+                self.store,
+                self.attachments,
+                own=False,
+                accounting=accounting,
+                contexts=context,
+            )
         settings = self.settings
         ours = ChatkeepServer(
             self.store,
@@ -179,7 +199,7 @@ class Chatkeep:
             recall=open_recall(settings, self.store, self.attachments, self.catalog),
             tool_choices=self._tool_choices,
         )
-        return Host(ours, self.store, self.attachments, own=True)
+        return Host(ours, self.store, self.attachments, own=True, accounting=accounting)
 
     def _preflight(self) -> Preflight:
         host = self._host
@@ -207,6 +227,7 @@ class Chatkeep:
             if not self._opened:
                 set_up(self.settings.telemetry.agent_spans)
                 tame_libraries()
+                self._accounting.warn()
                 await self.store.open()
                 await self.relay.open(self._bell.ring)
                 self._services = [
@@ -319,9 +340,12 @@ def _add_routes(
         return chatkeep.health.live()
 
     @app.api_route("/readyz", methods=_READ)
-    @app.api_route("/health", methods=_READ)
     async def ready() -> Response:
         return await chatkeep.health.ready()
+
+    @app.api_route("/health", methods=_READ)
+    async def health() -> Response:
+        return await chatkeep.health.report()
 
 
 def _add_file_routes(app: FastAPI, files: FilesEndpoint) -> None:

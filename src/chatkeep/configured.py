@@ -1,7 +1,8 @@
 """What the settings name, as the packages that do it want to be told."""
 
+from decimal import Decimal
+
 from agents import Model
-from pydantic import SecretStr
 
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.files import FileParts
@@ -16,10 +17,17 @@ from chatkeep.models.cache import CachedModel
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.offers import EndpointConfig, Offer
+from chatkeep.models.prices import Price, Prices, micros
+from chatkeep.models.retrying import RetryPolicy
 from chatkeep.models.scripted import ScriptedModel
-from chatkeep.ports import Cache, FileStorage, Relay, Store
+from chatkeep.ports import Budget, Cache, FileStorage, Period, Relay, Scope, Store, Unit
+from chatkeep.protocol.accounting import Limits
 from chatkeep.relay import open_relay
 from chatkeep.settings import Settings
+from chatkeep.settings.budgets import Limits as BudgetLimits
+from chatkeep.settings.models import KEYS
+from chatkeep.settings.offered import Endpoint, Offered, profile_of
 from chatkeep.turns.store import scoped
 
 
@@ -68,7 +76,7 @@ def open_answers(settings: Settings, catalog: Catalog) -> Cache | None:
     def wrap(entry: ModelEntry) -> Model:
         if isinstance(entry.model, ScriptedModel):
             return entry.model  # as quick as a cache
-        return CachedModel(entry.model, entry.id, cache, settings.cache.ttl)
+        return CachedModel(entry.model, entry.id, cache, settings.cache.ttl, entry.settings)
 
     catalog.wrap_models(wrap)
     return cache
@@ -83,7 +91,7 @@ def open_recall(
         SettingsError: The model that is to write summaries is not one of the list.
     """
     name = settings.models.summary_model
-    writer = catalog.find(name) if name else None
+    writer = catalog.known(name) if name else None
     if name and writer is None:
         listed = ", ".join(entry.id for entry in catalog.entries)
         raise SettingsError(f"models.summary_model: not on the list of models; name one: {listed}")
@@ -116,23 +124,76 @@ def auth_config(settings: Settings) -> AuthConfig:
     return AuthConfig(settings.data_dir, anonymous=anonymous, jwt=jwt)
 
 
+def prices(settings: Settings) -> Prices:
+    """Return what models cost."""
+    models = settings.models
+    own = {
+        name: Price(price.input, price.output, price.cached)
+        for name, price in models.prices.items()
+    }
+    return Prices(own, models.currency)
+
+
+def limits(settings: Settings) -> Limits:
+    """Return the budgets that the settings set; what a tenant does not say is as usual."""
+    usual = settings.budgets
+    tenants = {
+        tenant: _budgets({**_limits_of(usual), **_limits_of(own)})
+        for tenant, own in usual.tenants.items()
+    }
+    return Limits(_budgets(_limits_of(usual)), tenants)
+
+
+def _limits_of(section: BudgetLimits) -> dict[str, int | Decimal]:
+    named = ((name, getattr(section, name)) for name in BudgetLimits.model_fields)
+    return {name: value for name, value in named if value is not None}
+
+
+def _budgets(found: dict[str, int | Decimal]) -> list[Budget]:
+    budgets = []
+    for name, value in found.items():
+        scope, period, unit = name.split("_")
+        limit = micros(Decimal(value)) if unit == Unit.COST else int(value)
+        budgets.append(Budget(Scope(scope), Period(period), Unit(unit), limit))
+    return budgets
+
+
 def models_config(settings: Settings) -> ModelsConfig:
     """Return what the settings say of models."""
     models = settings.models
-    keys: dict[str, SecretStr | None] = {
-        "OPENAI_API_KEY": models.openai_api_key,
-        "OPENROUTER_API_KEY": models.openrouter_api_key,
-        "GEMINI_API_KEY": models.gemini_api_key,
-    }
+    keys = {name: models.key(name) for name in KEYS}
     return ModelsConfig(
         data_dir=settings.data_dir,
         provider=models.provider,
         name=models.name,
-        keys={name: key.get_secret_value() for name, key in keys.items() if key},
+        keys={name: key for name, key in keys.items() if key},
         base_url=models.openai_base_url,
         ollama_host=models.ollama_host,
         gguf=models.gguf,
         tour=models.tour,
         context_tokens=models.context_tokens,
         deadlines=Deadlines(models.first_token_timeout, models.chunk_timeout, models.total_timeout),
+        offered=tuple(_offer(offered) for offered in models.offered),
+        endpoints={name: _endpoint(name, found) for name, found in models.endpoints.items()},
+        on_break=models.on_break,
+        retries=RetryPolicy(models.tries),
+        prices=prices(settings),
+    )
+
+
+def _offer(offered: Offered) -> Offer:
+    price = offered.price
+    fields = {name: getattr(offered, name) for name in Offered.model_fields}
+    fields["price"] = price and Price(price.input, price.output, price.cached)
+    return Offer(**fields)
+
+
+def _endpoint(name: str, endpoint: Endpoint) -> EndpointConfig:
+    return EndpointConfig(
+        profile=profile_of(name, endpoint),
+        base_url=endpoint.base_url,
+        api_key=endpoint.api_key.get_secret_value() if endpoint.api_key else None,
+        headers={name: value.get_secret_value() for name, value in endpoint.headers.items()},
+        ca_file=endpoint.ca_file,
+        proxy=endpoint.proxy.get_secret_value() if endpoint.proxy else None,
     )

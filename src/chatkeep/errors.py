@@ -9,6 +9,7 @@
     │   ├── HeldError                a legal hold forbids to delete
     │   ├── TurnRunningError         the thread has a running turn
     │   └── LeaseLostError           somebody else works on the turn now
+    ├── BudgetExceededError      the tokens or the money for a day or a month are used up
     ├── PrunedError              the events of an ended turn are not kept any more
     ├── KeyReusedError           an idempotency key came with another request
     ├── LinkError                a signed link is expired or not ours
@@ -33,6 +34,8 @@
 The docstring of a class is its default message, written for the person who reads it: an operator
 for SettingsError, the user of the chat for the others. The error that caused it is `__cause__`.
 """
+
+from datetime import datetime
 
 from chatkit.store import NotFoundError as ChatKitNotFoundError
 
@@ -78,6 +81,24 @@ class TurnRunningError(ConflictError):
 
 class LeaseLostError(ConflictError):
     """Another instance works on this answer now."""
+
+
+class BudgetExceededError(ChatkeepError):
+    """What may be used for now is used up. Please try again later."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        budget: str = "",
+        renewed_at: datetime | None = None,
+        held: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.renewed_at = renewed_at
+        self.held = held
+        """Only what is put aside for open turns is in the way: some of it comes back."""
 
 
 class PrunedError(ChatkeepError):
@@ -153,6 +174,9 @@ class ModelCredentialsError(ModelError):
 
 class ModelRequestError(ModelError):
     """The model provider refused the request."""
+
+    too_long: bool = False
+    """Whether there was more in it than the model's context takes."""
 
 
 class ModelRateLimitError(ModelError):

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from agents import Agent
-
 from chatkeep.models.catalog import Catalog
 
 _PROMPTS = [
@@ -19,24 +17,20 @@ _PAGE: dict[str, Any] = {
 
 
 def page_config(
-    catalog: Catalog, agent: Agent[Any] | None, *, hosted: bool, version: str
+    catalog: Catalog | None, tenant: str | None, *, has_agent: bool, version: str
 ) -> dict[str, Any]:
-    """Return what the chat page needs to know."""
+    """Return what the chat page needs to know.
+
+    Args:
+        catalog: The models to choose from; None: what answers brings its own.
+        tenant: That of the page's visitors, who come before they are known.
+        has_agent: The developer's agent answers, which may have nothing to say about Chatkeep.
+        version: Of Chatkeep.
+    """
     page = _PAGE | {"version": version}
-    if hosted or (agent is not None and agent.model is not None):
-        # What answers brings its model: there is nothing to choose, and nothing to excuse.
-        return page | {"models": [], "prompts": [], "disclaimer": None}
-    default = catalog.default
+    default = catalog.find(None, tenant) if catalog else None
     return page | {
-        "models": [
-            {
-                "id": entry.id,
-                "label": entry.label,
-                "description": entry.description,
-                "default": entry is default,
-            }
-            for entry in catalog.entries
-        ],
-        "prompts": [] if agent else _PROMPTS,
-        "disclaimer": default.disclaimer,
+        "models": catalog.choices(tenant) if catalog else [],
+        "prompts": _PROMPTS if catalog and not has_agent else [],
+        "disclaimer": default.disclaimer if default else None,
     }

@@ -37,6 +37,8 @@ INSERT INTO shares SELECT tenant, owner, id, id, owner || id, 1, seq FROM thread
 INSERT INTO holds SELECT 'acme', 'held' || n, 'reason', n FROM generate_series(1, 2000) n;
 INSERT INTO turns SELECT tenant, owner, id, id, 'completed', NULL, '', id, '', NULL, 1, NULL,
   false, false, 2, NULL, seq, seq + 1 FROM threads;
+INSERT INTO spending SELECT 'acme', 'u' || u, d, 'gpt', 'USD', 1, 1, 1, 1, 1, 1, 1
+  FROM generate_series(1, 100) u, generate_series(1, 100) d;
 INSERT INTO turn_events
   SELECT tenant, owner, id, n, n, '' FROM turns, generate_series(1, 3) n;
 INSERT INTO tool_calls
@@ -92,6 +94,8 @@ VALUES = {
     "doing": "x",
     "name": "tool",
     "call": "call_1",
+    "model": "gpt",
+    "currency": "USD",
     **{f"{name}_{n}": f"{name[0]}{n}" for name in ("tenant", "owner", "turn") for n in range(128)},
     **{f"state_{n}": state for n, state in enumerate(TurnState)},
 }

@@ -91,6 +91,7 @@ def test_no_byte_is_left(data: Path, tmp_path: Path) -> None:
         "turns": 2,
         "turn_events": 2,
         "tool_calls": 2,
+        "spending": 1,
     }
     assert receipt["files"] == {"count": 2, "bytes": 2 * 1000 * len(f"bytes with {GONE}\n")}
     assert (receipt["chatkeep"], receipt["database"]) == (__version__, "sqlite")

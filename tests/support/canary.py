@@ -8,7 +8,8 @@ from chatkit.types import FeedbackKind, FileAttachment
 from chatkeep.context import RequestContext
 from chatkeep.files.keys import Place, new_key
 from chatkeep.ids import new_id
-from chatkeep.ports import EventRow, FileStorage, Store, TurnOrder
+from chatkeep.ports import EventRow, FileStorage, Record, Store, TurnOrder
+from chatkeep.ports.spending import COUNTED
 from chatkeep.testing import store_samples as samples
 
 
@@ -56,6 +57,9 @@ async def _plant_thread(
     sign = samples.sign(turn_id, turn.fence, context, rows=[row], doing=f"tool {word}")
     await store.keep_turns([sign])
     await store.begin_tool_call(turn_id, turn.fence, f"call {word}", word, context)
+    whose = {"tenant": principal.tenant, "owner": principal.user}
+    spent: Record = {"day": 20_000, "model": word, "currency": "USD", **dict.fromkeys(COUNTED, 1)}
+    await store.write_records("spending", [{**whose, **spent}])
     answer = samples.message(answer_id, f"It is {word}.", thread_id=thread_id)
     await store.add_thread_item(thread_id, answer, context)
     await store.add_feedback(thread_id, [answer_id], FEEDBACK, context)

@@ -23,7 +23,9 @@ from chatkeep.files.signing import LinkSigner
 from chatkeep.http.routes import ChatKitEndpoint
 from chatkeep.http.stream import EventsResponse, Framing
 from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.prices import Prices
 from chatkeep.ports import Credentials, Identity
+from chatkeep.protocol.accounting import Accounting, Limits
 from chatkeep.protocol.answers import Answers
 from chatkeep.protocol.hosting import Host, make_server
 from chatkeep.protocol.preflight import Preflight
@@ -109,7 +111,8 @@ class Instance:
         server: ChatKitServer[Any] = own
         if hosted is not None:
             server = make_server(hosted(faults), self.store, self.attachments)
-        host = Host(server, self.store, self.attachments, own=hosted is None)
+        accounting = Accounting(Prices(), Limits(), catalog)
+        host = Host(server, self.store, self.attachments, own=hosted is None, accounting=accounting)
         self._host = host
         self.engine = TurnEngine(self.store, host, Bell(), lease=LEASE)
         self.recovery = Recovery(self.store, self.engine)

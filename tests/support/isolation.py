@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 from chatkeep.context import RequestContext
-from chatkeep.errors import NotFoundError
-from chatkeep.ports import Hold, Store
+from chatkeep.errors import BudgetExceededError, NotFoundError
+from chatkeep.ids import new_id
+from chatkeep.ports import Budget, Hold, Period, Reservation, Scope, Store, Unit
+from chatkeep.ports.spending import COUNTED, day_of
 from chatkeep.stores.encoding import moment_of
 from chatkeep.stores.words import owner_word
 from chatkeep.testing.store_samples import MOMENT, asking, message, thread, turn_order
@@ -44,7 +47,7 @@ async def differences(store: Store, rows: RowsOf, names: Sequence[str]) -> Async
     for n, context in enumerate(USERS):
         if wrong := await misread(store, context, n):
             yield wrong
-    if wrong := await miscalled(store):
+    if wrong := await miscalled(store) or await miscounted(store):
         yield wrong
     async for wrong in trespasses(store, rows, names):
         yield wrong
@@ -129,6 +132,44 @@ async def begun_late(store: Store) -> bool:
     """Say whether a stranger's turn is placed behind those of others."""
     turn = await store.begin_turn(turn_order("trn_late"), STRANGER)
     return turn.created_at >= moment_of(LATE)
+
+
+SPENT = {
+    "day": day_of(moment_of(LATE)),
+    "model": "gpt",
+    "currency": "USD",
+    **dict.fromkeys(COUNTED, 0),
+}
+"""What a user has spent, on the day on which new turns of these tests begin."""
+
+
+async def miscounted(store: Store) -> str | None:
+    """Return whose budget another one's spending is counted in."""
+    # On the day of the ends below, whatever that is, all have used the same model.
+    days = [day_of(datetime.now(UTC)) + more for more in (-1, 0, 1)]
+    for n, context in enumerate(USERS, start=1):
+        spent = {**SPENT, **named(context), "input_tokens": n, "cost": n}
+        used = [{**spent, "day": day, "model": "mine"} for day in days]
+        await store.write_records("spending", [spent, *used])
+    for n, context in enumerate(USERS, start=1):
+        # 10 are put aside for the turn that all have; the thread's turns have spent nothing.
+        for scope, held, spent in ((Scope.USER, 10, n), (Scope.THREAD, 10, 0)):
+            for unit in Unit:
+                if await refused(store, context, Budget(scope, Period.DAY, unit, held + spent + 1)):
+                    return f"{scope} {unit}: what another one has spent"
+    return None
+
+
+async def refused(store: Store, context: RequestContext, budget: Budget) -> bool:
+    """Say whether a budget keeps a turn from beginning."""
+    reserves = Reservation(0, 0, "USD", [budget])
+    order = turn_order(new_id("trn"), "thr_1", queue=True, reserves=reserves)
+    try:
+        turn = await store.begin_turn(order, context)
+    except BudgetExceededError:
+        return True
+    await store.cancel_turn(turn.id, context)
+    return False
 
 
 async def trespasses(store: Store, rows: RowsOf, names: Sequence[str]) -> AsyncIterator[str]:

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from chatkeep.ports.records import EventRow, TurnEnd, TurnState
+from chatkeep.ports.spending import Reservation, Spent
 from chatkeep.stores.encoding import AttachmentRecord, ItemRecord, ThreadRecord
 from chatkeep.stores.mongo.statements import Across, Behind, Key, NewItem, NewThread, Statements
 from chatkeep.stores.paging import END, Order
@@ -55,6 +56,11 @@ _VALUES: dict[str, Any] = {
     "some": Across().some_of("turn_events", "acme", None, 9),
     "documents": [{"_id": 1}],
     "reason": "reason",
+    "usage": "{}",
+    "spent": Spent("gpt", "USD"),
+    "reserves": Reservation(1, 1, "USD"),
+    "day": 1,
+    "since": 1,
 }
 _NUMBERS = (
     "seq",
@@ -79,6 +85,13 @@ def sample(name: str, order: Order = "asc", of: type[Statements | Across] = Stat
     after = {
         "load_users": _KEY,
         "queued_turns": {"created_at": 1, "id": "trn_1", "tenant": "acme", "owner": "ann"},
+        "load_spending": {
+            "tenant": "acme",
+            "owner": "ann",
+            "day": 1,
+            "model": "gpt",
+            "currency": "USD",
+        },
     }
     values = {
         **_VALUES,

@@ -44,6 +44,7 @@ host replication postgres      127.0.0.1/32 trust
 
 EMPTY = """
 DELETE FROM attachments; DELETE FROM threads; DELETE FROM owners; DELETE FROM holds;
+DELETE FROM spending;
 """
 """Removes all rows: what hangs on threads goes with them."""
 

@@ -6,6 +6,7 @@ from sqlalchemy.sql import ClauseElement
 
 from chatkeep.stores.sql.statements import Dialect, Statements
 from chatkeep.stores.sql.statements.open_turns import OpenTurns
+from chatkeep.stores.sql.statements.spending import SpendingAcross
 from chatkeep.stores.sql.statements.upkeep import Upkeep
 
 FEW = {"search_page", "load_shares", "open_turn"}
@@ -19,7 +20,12 @@ def statements(dialect: Dialect) -> Iterator[tuple[str, ClauseElement]]:
 
 def upkeep_statements(dialect: Dialect) -> Iterator[tuple[str, ClauseElement]]:
     """Yield those that are for all users, but for erasures, which may read what they delete."""
-    for name, statement in (*_named(Upkeep(dialect)), *_named(OpenTurns(dialect))):
+    for owner in (Upkeep(dialect), OpenTurns(dialect), SpendingAcross()):
+        yield from _without_erasures(owner)
+
+
+def _without_erasures(owner: object) -> Iterator[tuple[str, ClauseElement]]:
+    for name, statement in _named(owner):
         if not name.startswith("erase"):
             yield name, statement
 

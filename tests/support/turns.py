@@ -27,7 +27,11 @@ from chatkeep.context import RequestContext
 from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
 from chatkeep.files.signing import LinkSigner
+from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.prices import Prices
+from chatkeep.models.scripted import ScriptedModel, echo
 from chatkeep.ports import Store, Turn
+from chatkeep.protocol.accounting import Accounting, Limits
 from chatkeep.protocol.hosting import Host
 from chatkeep.protocol.orders import Terms
 from chatkeep.protocol.wire import parse_request
@@ -200,7 +204,9 @@ class Instance:
         )
         self.store = store
         self.server = Talker(store, attachments, say)
-        self.host = Host(self.server, store, attachments, own=own)
+        echoing = ModelEntry("model", "Model", "A model", ScriptedModel("model", echo))
+        accounting = Accounting(Prices(), Limits(), Catalog([echoing]))
+        self.host = Host(self.server, store, attachments, own=own, accounting=accounting)
         self.bell = Bell()
         self.engine = TurnEngine(store, self.host, self.bell, lease=lease, holder=holder)
 

@@ -6,9 +6,10 @@ from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.scripted import ScriptedModel, echo
 
 
-def entry(id: str) -> ModelEntry:
-    """A model with this id."""
-    return ModelEntry(id, id.upper(), "", ScriptedModel(id, echo))
+def entry(id: str, *tenants: str) -> ModelEntry:
+    """A model with this id, for these tenants."""
+    model = ScriptedModel(id, echo)
+    return ModelEntry(id, id.upper(), "", model, tenants=frozenset(tenants))
 
 
 @pytest.fixture
@@ -25,9 +26,38 @@ def test_the_first_is_the_default(catalog: Catalog) -> None:
 
 def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
     """No choice is the default; what is not offered is not found, whatever its case."""
-    assert catalog.find("b") is catalog.entries[1]
-    assert catalog.find(None) is catalog.default
-    assert [catalog.find(name) for name in ("c", "", "A", "b ")] == [None] * 4
+    assert catalog.find("b", "acme") is catalog.entries[1]
+    assert catalog.find(None, "acme") is catalog.default
+    assert [catalog.find(name, "acme") for name in ("c", "", "A", "b ")] == [None] * 4
+
+
+def test_a_tenant_has_its_own_list() -> None:
+    """What is not for a tenant is not found by it, and is not its default."""
+    catalog = Catalog([entry("secret", "acme"), entry("shared"), entry("both", "acme", "umbrella")])
+    offered = {
+        tenant: [found.id for found in catalog.offered(tenant)]
+        for tenant in ("acme", "umbrella", "other", None)
+    }
+    assert offered == {
+        "acme": ["secret", "shared", "both"],
+        "umbrella": ["shared", "both"],
+        "other": ["shared"],
+        None: ["shared"],
+    }
+    for tenant, ids in offered.items():
+        default = catalog.find(None, tenant)
+        assert default is not None
+        assert default.id == ids[0]
+        found = [name for name in ("secret", "shared", "both") if catalog.find(name, tenant)]
+        assert found == ids
+
+
+def test_a_tenant_may_have_nothing() -> None:
+    """Then there is no default either."""
+    catalog = Catalog([entry("secret", "acme")])
+    assert catalog.offered("umbrella") == []
+    assert catalog.find(None, "umbrella") is None
+    assert catalog.known("secret") is catalog.default
 
 
 def test_an_agents_own_name_gets_a_model(catalog: Catalog) -> None:

@@ -10,6 +10,8 @@ import pytest
 from chatkeep.errors import SettingsError
 from chatkeep.models import choice
 from chatkeep.models.choice import ModelsConfig, choose_provider, ollama_url
+from chatkeep.models.offers import EndpointConfig
+from chatkeep.models.opening import open_models
 from chatkeep.models.profiles import PROFILES
 
 KEYS = {"openai": "OPENAI_API_KEY", "openrouter": "OPENROUTER_API_KEY", "gemini": "GEMINI_API_KEY"}
@@ -69,13 +71,13 @@ def test_a_named_provider_needs_its_key(provider: str) -> None:
     """The keys of others do not help; the message says which variable to set."""
     others = with_keys(*(set(KEYS) - {provider}))
     with pytest.raises(SettingsError, match=f"{provider} needs a key; set {KEYS[provider]}$"):
-        choose_provider(config(provider=provider, keys=others, base_url="http://h"))
+        open_models(config(provider=provider, keys=others, base_url="http://h"))
 
 
 def test_compatible_needs_a_url() -> None:
     """A provider without an address of its own must be given one."""
     with pytest.raises(SettingsError, match=r"compatible needs a URL; set OPENAI_BASE_URL$"):
-        choose_provider(config(provider="compatible", keys=with_keys("openai")))
+        open_models(config(provider="compatible", keys=with_keys("openai")))
 
 
 def test_embedded_must_be_installed() -> None:
@@ -166,8 +168,40 @@ def test_what_is_no_ollama_host_is_refused(host: str) -> None:
 
 
 def test_every_profile_is_whole() -> None:
-    """A provider with a key of its own has an address of its own, on TLS, and a default model."""
+    """What has an address elsewhere has TLS, a key and a default model; what is here has no key."""
     for name, profile in PROFILES.items():
-        assert (profile.key_name is None) == (profile.base_url is None), name
-        assert (profile.key_name is None) == (profile.default_model is None), name
-        assert profile.base_url is None or profile.base_url.startswith("https://"), name
+        elsewhere = profile.base_url is not None and not profile.base_url.startswith("http://127.")
+        if elsewhere:
+            assert profile.base_url.startswith("https://"), name
+            assert profile.key_name, name
+            assert profile.default_model, name
+        else:
+            assert profile.default_model is None, name
+
+
+def test_a_key_of_any_provider_is_enough() -> None:
+    """Two lines start a chat with each provider that has an address."""
+    for name, profile in PROFILES.items():
+        if profile.key_name and profile.base_url:
+            made = config(keys={profile.key_name: SECRET})
+            assert choose_provider(made) == name
+            assert open_models(made).default.id == profile.default_model
+
+
+def test_a_provider_without_an_address_asks_for_one() -> None:
+    """The line says where to set it; either place will do."""
+    keys = {"AZURE_OPENAI_API_KEY": SECRET}
+    with pytest.raises(SettingsError, match=r"azure needs a URL; set base_url below \[models\.end"):
+        open_models(config(keys=keys))
+    url = open_models(config(keys=keys, provider="azure", base_url="http://h/v1"))
+    assert url.default.description == "Azure OpenAI at h"
+    own = {"azure": EndpointConfig("azure", base_url="http://own/v1")}
+    assert open_models(config(keys=keys, endpoints=own)).default.description == (
+        "Azure OpenAI at own"
+    )
+
+
+def test_a_library_that_is_not_installed_says_so() -> None:
+    """Providers with a protocol of their own come through any-llm, which is an extra."""
+    with pytest.raises(SettingsError, match=r"install chatkeep\[any-llm\]$"):
+        open_models(config(provider="any-llm", name="cohere:command-a"))

@@ -184,7 +184,9 @@ def test_toml_examples_load(block: Block, tmp_path: Path) -> None:
     """Every TOML example is a settings file that can be read."""
     (tmp_path / "chatkeep.toml").write_text(block.text, encoding="utf-8")
 
-    settings = load_settings(environ={}, directory=tmp_path)
+    referred = dict.fromkeys(re.findall(r'env = "(\w+)"', block.text), "a-secret")
+
+    settings = load_settings(environ=referred, directory=tmp_path)
 
     assert settings != Settings()
 

@@ -46,7 +46,8 @@ class Talk:
             titles=True,
         )
         agent = Agent[Any](name="a", instructions="Be kind.")
-        self._answering = Answerers(agent, Catalog([self.entry]), is_default_agent=False)
+        answerers = Answerers(agent, Catalog([self.entry]), is_default_agent=False)
+        self._answering = answerers.choose(None, None)
         self.recall = Recall(store, ItemConverter(), summaries=summaries)
 
     def _write(self, messages: Sequence[Message]) -> Iterable[Step]:
@@ -84,8 +85,9 @@ class Talk:
     async def turn(self, newest: UserMessageItem, gone: Sequence[str] = ()) -> Recalled:
         """Recall for a question, and keep what is to be kept."""
         thread = await self.store.load_thread("thr_1", CONTEXT)
+        assert self._answering
         recalled = await self.recall.recall(
-            thread, newest, self._answering.choose(None), self.entry, CONTEXT, gone=gone
+            thread, newest, self._answering, self.entry, CONTEXT, gone=gone
         )
         if recalled.summary is not None:
             await self.recall.keep(thread, recalled.summary, CONTEXT)

@@ -7,12 +7,12 @@ from agents import Agent, ModelSettings, function_tool, handoff
 
 from chatkeep.agent.answering import Answerers
 from chatkeep.agent.room import room_of
-from chatkeep.agent.tools import NO_TOOLS, tools_of
+from chatkeep.agent.tools import NO_TOOLS, ToolsAtHand, tools_of
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.scripted import ScriptedModel, echo
 
 
-def entry(context: int = 10_000, *, calls: bool = True, **settings: Any) -> ModelEntry:
+def entry(context: int = 10_000, *, tools: bool = True, **settings: Any) -> ModelEntry:
     """Return a model with a context."""
     return ModelEntry(
         id="m",
@@ -21,7 +21,7 @@ def entry(context: int = 10_000, *, calls: bool = True, **settings: Any) -> Mode
         model=ScriptedModel("m", echo),
         context_tokens=context,
         settings=ModelSettings(**settings),
-        calls=calls,
+        tools=tools,
     )
 
 
@@ -89,11 +89,18 @@ def test_hand_offs_that_do_not_say_to_whom() -> None:
     assert found.has("anything")
 
 
+def chosen(answerers: Answerers, model_id: str | None) -> ToolsAtHand:
+    """Return the tools of who answers."""
+    answering = answerers.choose(model_id, "t")
+    assert answering
+    return answering.tools
+
+
 def test_a_model_that_takes_no_calls() -> None:
     """It is told of them in words, and of no tool that it could be made to use."""
     agent = Agent[Any](name="a", tools=[tool("find")])
 
-    answerers = Answerers(agent, Catalog([entry(calls=False)]), is_default_agent=False)
+    answerers = Answerers(agent, Catalog([entry(tools=False)]), is_default_agent=False)
 
-    assert not answerers.choose("m").tools.any
-    assert not answerers.choose(None).tools.has("find")
+    assert not chosen(answerers, "m").any
+    assert not chosen(answerers, None).has("find")

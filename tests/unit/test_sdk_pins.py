@@ -18,11 +18,14 @@ from chatkit.agents import AgentContext, ThreadItemConverter
 from chatkit.server import ChatKitServer
 from chatkit.store import Store, StoreItemType
 from chatkit.types import ChatKitReq, is_streaming_req
+from openai import AsyncStream
+from openai._models import construct_type
+from openai.types.responses import ResponseCompletedEvent, ResponseStreamEvent
 from packaging.requirements import Requirement
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
-from chatkeep.models.compatible import CompatibleModel, _ChatCompletions
+from chatkeep.models.compatible import ChatCompletions, CompatibleModel, _Responses
 from chatkeep.models.scripted import ScriptedModel
 from chatkeep.protocol.server import ChatkeepServer
 
@@ -211,15 +214,33 @@ def test_the_requests_of_the_protocol() -> None:
     assert parameters(is_streaming_req) == ["request"]
 
 
-def test_where_the_raw_stream_is_reached() -> None:
-    """`_fetch_response` is awaited with `stream` by name, and returns a pair when it is true."""
-    fetch = OpenAIChatCompletionsModel._fetch_response
-    assert kind_of(fetch) == COROUTINE
-    assert parameters(fetch)[-2:] == ["stream", "prompt"]
-    source = inspect.getsource(OpenAIChatCompletionsModel.stream_response)
-    assert "response, stream = await self._fetch_response(" in source
-    assert "stream=True" in source
-    assert _ChatCompletions._fetch_response is not fetch
+def test_where_the_sdk_asks_for_a_client() -> None:
+    """Its models send requests through `_get_client`, and use of it what our gateway has."""
+    for theirs, ours in (
+        (OpenAIChatCompletionsModel, ChatCompletions),
+        (OpenAIResponsesModel, _Responses),
+    ):
+        assert kind_of(theirs._get_client) == PLAIN
+        assert parameters(theirs._get_client) == []
+        assert ours._get_client is not theirs._get_client
+    fetch = inspect.getsource(OpenAIChatCompletionsModel._fetch_response)
+    assert "await self._get_client().chat.completions.create(**create_kwargs)" in fetch
+    assert "if isinstance(ret, ChatCompletion):\n            return ret\n" in fetch
+    assert "return response, ret" in fetch
+    fetch = inspect.getsource(OpenAIResponsesModel._fetch_response)
+    assert "client = self._get_client()" in fetch
+    assert "if not callable(stream_create):" in fetch
+    assert fetch.count("await client.responses.create(**create_kwargs)") == 2
+
+
+def test_what_the_gateway_uses_of_the_client() -> None:
+    """A stream has its response, of which nothing has been read; events are constructed."""
+    assert "response" in AsyncStream.__annotations__
+    assert "self.response = response" in inspect.getsource(AsyncStream.__init__)
+    event = {"type": "response.completed", "sequence_number": 1, "response": {"id": "r"}}
+    made = construct_type(type_=ResponseStreamEvent, value=event)
+    assert isinstance(made, ResponseCompletedEvent)
+    assert made.response.id == "r"
 
 
 @pytest.mark.parametrize("name", ["get_response", "stream_response"])

@@ -77,19 +77,20 @@ class Answerers:
         """The names of the agent's tools and hand-offs."""
         return frozenset(self._tools.choices)
 
-    def choose(self, model_id: str | None) -> Answering:
+    def choose(self, model_id: str | None, tenant: str | None) -> Answering | None:
         """Return who answers, by the user's choice of a model, which may not be offered any more.
 
-        Without a choice that is the agent's own model, or else the default.
+        Without a choice that is the agent's own model, or else the tenant's default; None when the
+        tenant is offered none.
         """
         if model_id is None and self._agent.model is not None:
             return self._own
-        entry = self._catalog.find(model_id) or self._catalog.default
-        return self._by_entry[entry.id]
+        entry = self._catalog.find(model_id, tenant) or self._catalog.find(None, tenant)
+        return self._by_entry[entry.id] if entry else None
 
     def _of(self, agent: Agent[Any], entry: ModelEntry | None) -> Answering:
         known = entry or self._catalog.default
-        tools = self._tools if known.calls else NO_TOOLS
+        tools = self._tools if known.tools else NO_TOOLS
         return Answering(
             agent=agent,
             entry=entry,

@@ -7,6 +7,7 @@ from agents import ModelSettings
 from agents.models.interface import ModelTracing
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 
+from chatkeep.agent.observing import aside
 from chatkeep.errors import ModelError
 from chatkeep.models.catalog import ModelEntry
 
@@ -27,19 +28,20 @@ async def ask(entry: ModelEntry, instructions: str, text: str, purpose: str) -> 
         purpose: A word for the log.
     """
     try:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            response = await entry.model.get_response(
-                instructions,
-                text,
-                ModelSettings(),
-                [],
-                None,
-                [],
-                ModelTracing.DISABLED,
-                previous_response_id=None,
-                conversation_id=None,
-                prompt=None,
-            )
+        with aside():
+            async with asyncio.timeout(LIMIT_SECONDS):
+                response = await entry.model.get_response(
+                    instructions,
+                    text,
+                    ModelSettings(),
+                    [],
+                    None,
+                    [],
+                    ModelTracing.DISABLED,
+                    previous_response_id=None,
+                    conversation_id=None,
+                    prompt=None,
+                )
     except (ModelError, TimeoutError) as error:
         _log.info("no answer beside", purpose=purpose, model=entry.id, error=type(error).__name__)
         return None

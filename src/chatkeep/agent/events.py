@@ -26,7 +26,10 @@ from chatkit.types import (
     AssistantMessageItem,
     ClientToolCallItem,
     DurationSummary,
-    FileSource,
+    GeneratedImage,
+    GeneratedImageItem,
+    GeneratedImageUpdated,
+    Task,
     ThoughtTask,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
@@ -34,12 +37,14 @@ from chatkit.types import (
     ThreadItemUpdate,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
-    URLSource,
     Workflow,
     WorkflowItem,
     WorkflowTaskAdded,
     WorkflowTaskUpdated,
 )
+
+from chatkeep.agent.citations import annotation_of
+from chatkeep.agent.hosted_tools import image_url, task_of
 
 _THOUGHT_STEP = 120  # characters between two updates of a thought
 
@@ -82,7 +87,10 @@ class EventConverter:
         self._thoughts: WorkflowItem | None = None
         self._thought_index: dict[tuple[str, str, int], int] = {}
         self._shown: dict[int, int] = {}  # characters of each thought that the client has
+        self._hosted: dict[str, int] = {}  # provider's tools at work, by the index of their task
+        self._images: dict[str, GeneratedImageItem] = {}
         self._calls: dict[str, str] = {}
+        self._of_call: list[str] = []  # the items that the model's present call has shown
 
     def convert(self, event: StreamEvent) -> Events:
         """Return the client's events for an event of the Agents SDK; often none."""
@@ -114,41 +122,117 @@ class EventConverter:
         for key in list(self._messages):
             yield from self._finish_message(key)
         yield from self.end_thoughts()
+        for item in self._images.values():
+            yield ThreadItemRemovedEvent(item_id=item.id)
+        self._images.clear()
 
     def end_thoughts(self) -> Iterator[ThreadStreamEvent]:
         """Close the running thoughts, as something else is about to be shown."""
         item, self._thoughts = self._thoughts, None
-        self._thought_index, self._shown = {}, {}
+        self._thought_index, self._shown, self._hosted = {}, {}, {}
         if item is None:
             return
         if not item.workflow.tasks:
             yield ThreadItemRemovedEvent(item_id=item.id)
             return
+        for task in item.workflow.tasks:
+            if task.status_indicator == "loading":
+                task.status_indicator = "complete"  # nothing more will be heard of it
         seconds = int((datetime.now(UTC) - item.created_at).total_seconds())
         item.workflow.summary = DurationSummary(duration=seconds)
         item.workflow.expanded = False
         yield ThreadItemDoneEvent(item=item)
 
+    def _call_begins(self, _: Any) -> Events:
+        self._of_call.clear()
+        return ()
+
+    def _withdrawn(self, _: Any) -> Events:
+        """Take back what the model's present call has shown: another model answers instead."""
+        self._messages.clear()
+        self._images.clear()
+        self._thoughts = None
+        self._thought_index, self._shown, self._hosted = {}, {}, {}
+        taken, self._of_call = self._of_call, []
+        return [ThreadItemRemovedEvent(item_id=item_id) for item_id in taken]
+
     def _item_added(self, event: Any) -> Events:
-        if event.item.type == "reasoning" and self._thoughts is None:
-            self._thoughts = WorkflowItem(
-                id=self._generate_id("workflow"),
-                thread_id=self._thread_id,
-                created_at=datetime.now(UTC),
-                workflow=Workflow(type="reasoning", tasks=[]),
-            )
-            # A copy: an event may wait for its reader while the item goes on changing.
-            yield ThreadItemAddedEvent(item=self._thoughts.model_copy(deep=True))
+        if event.item.type == "reasoning":
+            yield from self._begin_thoughts()[1]
         elif event.item.type == "message":
             yield from self.end_thoughts()
             yield from self._message(event.item.id)[1]
+        elif event.item.type == "image_generation_call":
+            yield from self.end_thoughts()
+            yield from self._image(event.item.id)[1]
+        elif (task := task_of(event.item, done=False)) is not None:
+            thoughts, opened = self._begin_thoughts()
+            yield from opened
+            yield self._add_task(thoughts, event.item.id, task)
 
     def _item_done(self, event: Any) -> Events:
-        if event.item.type != "message":
-            return
-        if event.item.id not in self._messages:
-            yield from self._whole_message(event.item)
-        yield from self._finish_message(event.item.id)
+        if event.item.type == "message":
+            if event.item.id not in self._messages:
+                yield from self._whole_message(event.item)
+            yield from self._finish_message(event.item.id)
+        elif event.item.type == "image_generation_call":
+            yield from self._finish_image(event.item)
+        elif (task := task_of(event.item, done=True)) is not None:
+            index = self._hosted.pop(event.item.id, None)
+            if index is not None and self._thoughts is not None:
+                self._thoughts.workflow.tasks[index] = task
+                yield _updated(
+                    self._thoughts.id,
+                    WorkflowTaskUpdated(task=task.model_copy(deep=True), task_index=index),
+                )
+
+    def _begin_thoughts(self) -> tuple[WorkflowItem, Events]:
+        """Return the open thoughts, and the event that opened them, if new."""
+        if self._thoughts is not None:
+            return self._thoughts, ()
+        item = self._thoughts = WorkflowItem(
+            id=self._generate_id("workflow"),
+            thread_id=self._thread_id,
+            created_at=datetime.now(UTC),
+            workflow=Workflow(type="reasoning", tasks=[]),
+        )
+        self._of_call.append(item.id)
+        # A copy: an event may wait for its reader while the item goes on changing.
+        return item, [ThreadItemAddedEvent(item=item.model_copy(deep=True))]
+
+    def _add_task(self, thoughts: WorkflowItem, key: str, task: Task) -> ThreadStreamEvent:
+        tasks = thoughts.workflow.tasks
+        self._hosted[key] = len(tasks)
+        tasks.append(task)
+        added = WorkflowTaskAdded(task=task.model_copy(deep=True), task_index=len(tasks) - 1)
+        return _updated(thoughts.id, added)
+
+    def _image(self, key: str) -> tuple[GeneratedImageItem, Events]:
+        """Return the image that is being made under this provider id, opened if new."""
+        if (known := self._images.get(key)) is not None:
+            return known, ()
+        item = self._images[key] = GeneratedImageItem(
+            id=self._generate_id("message"),
+            thread_id=self._thread_id,
+            created_at=datetime.now(UTC),
+        )
+        self._of_call.append(item.id)
+        return item, [ThreadItemAddedEvent(item=item.model_copy())]
+
+    def _partial_image(self, event: Any) -> Events:
+        item, opened = self._image(event.item_id)
+        url = image_url(event.partial_image_b64, getattr(event, "output_format", None))
+        update = GeneratedImageUpdated(image=GeneratedImage(id=item.id, url=url))
+        return [*opened, _updated(item.id, update)]
+
+    def _finish_image(self, raw: Any) -> Events:
+        item, opened = self._image(raw.id)
+        del self._images[raw.id]
+        if not raw.result:
+            return [*opened, ThreadItemRemovedEvent(item_id=item.id)]
+        url = image_url(raw.result, getattr(raw, "output_format", None))
+        item.image = GeneratedImage(id=item.id, url=url)
+        return [*opened, ThreadItemDoneEvent(item=item)]
 
     def _message(self, key: str) -> tuple[_Message, Events]:
         """Return the open message with this provider id, and the event that opened it, if new."""
@@ -161,6 +245,7 @@ class EventConverter:
             content=[],
         )
         message = self._messages[key] = _Message(item)
+        self._of_call.append(item.id)
         return message, [ThreadItemAddedEvent(item=item.model_copy(deep=True))]
 
     def _part(self, event: Any) -> tuple[_Message, _Part, list[ThreadStreamEvent]]:
@@ -207,8 +292,21 @@ class EventConverter:
         )
         return [*events, _updated(message.item.id, update)]
 
+    def _part_done(self, event: Any) -> Events:
+        """Show the citations of chat completions, which have no event of their own."""
+        events: list[ThreadStreamEvent] = []
+        message = self._messages.get(event.item_id)
+        known = message.parts.get(_content_index(event)) if message else None
+        if known is not None and not known.annotations:
+            for raw in getattr(event.part, "annotations", None) or ():
+                events += self._annotate(event, raw)
+        return events
+
     def _annotation_added(self, event: Any) -> Events:
-        annotation = _annotation(event.annotation)
+        return self._annotate(event, event.annotation)
+
+    def _annotate(self, event: Any, raw: Any) -> Events:
+        annotation = annotation_of(raw)
         if annotation is None:
             return ()
         message, part, events = self._part(event)
@@ -267,6 +365,8 @@ class EventConverter:
             self._calls[_signature(call)] = raw.call_id
 
     _HANDLERS: ClassVar[dict[str, Callable[["EventConverter", Any], Events]]] = {
+        "response.created": _call_begins,
+        "chatkeep.withdrawn": _withdrawn,
         "response.output_item.added": _item_added,
         "response.output_item.done": _item_done,
         "response.content_part.added": _part_added,
@@ -274,6 +374,8 @@ class EventConverter:
         "response.refusal.delta": _text_delta,
         "response.output_text.done": _text_done,
         "response.output_text.annotation.added": _annotation_added,
+        "response.content_part.done": _part_done,
+        "response.image_generation_call.partial_image": _partial_image,
         "response.reasoning_summary_text.delta": _thought_delta,
         "response.reasoning_text.delta": _thought_delta,
     }
@@ -296,16 +398,3 @@ def _signature(call: ClientToolCall) -> str:
 def _thought_key(event: Any) -> tuple[str, str, int]:
     index = getattr(event, "summary_index", None)
     return event.item_id, event.type, _content_index(event) if index is None else index
-
-
-def _annotation(raw: Any) -> Annotation | None:
-    """Return a provider's citation as ours, or None for a kind that has no source."""
-    # Chat Completions streams carry annotations as plain dicts, Responses streams as objects.
-    fields: dict[str, Any] = raw if isinstance(raw, dict) else raw.model_dump()
-    index = fields.get("end_index", fields.get("index"))
-    if fields.get("type") == "url_citation":
-        url = fields["url"]
-        return Annotation(source=URLSource(url=url, title=fields.get("title") or url), index=index)
-    if filename := fields.get("filename"):
-        return Annotation(source=FileSource(filename=filename, title=filename), index=index)
-    return None

@@ -7,6 +7,9 @@ from agents.items import ModelResponse, TResponseInputItem
 from agents.tool_context import ToolContext
 
 from chatkeep.agent.context import TurnContext
+from chatkeep.agent.observing import RunCalls
+from chatkeep.errors import BudgetExceededError
+from chatkeep.models.calls import Tokens
 
 
 class Notes(Protocol):
@@ -16,8 +19,16 @@ class Notes(Protocol):
         """Note what the run waits for, in a few words for operators."""
         ...
 
-    def used(self, requests: int, input_tokens: int, output_tokens: int) -> None:
-        """Note the tokens it has taken so far."""
+    async def model_begins(self, last: Tokens | None) -> None:
+        """Note that a model is about to be asked; `last` is what the step before took.
+
+        Raises:
+            BudgetExceededError: It must not be.
+        """
+        ...
+
+    def over_budget(self, error: BudgetExceededError) -> None:
+        """Note that the run ends because of that."""
         ...
 
     def completed(self) -> None:
@@ -34,10 +45,18 @@ class Notes(Protocol):
 
 
 class NotingHooks(RunHooks[TurnContext]):
-    """Tells notes what the Agents SDK does."""
+    """Tells notes what the Agents SDK does, and counts what models do not tell themselves.
 
-    def __init__(self, notes: Notes) -> None:
+    Args:
+        notes: Takes the notes.
+        calls: What models of ours tell.
+        model_id: The model that is asked; None: the agent's own.
+    """
+
+    def __init__(self, notes: Notes | None, calls: RunCalls, model_id: str | None) -> None:
         self._notes = notes
+        self._calls = calls
+        self._model_id = model_id
 
     async def on_llm_start(
         self,
@@ -49,16 +68,27 @@ class NotingHooks(RunHooks[TurnContext]):
         """A model is about to be asked."""
         del agent, system_prompt, input_items
         context.context.memory.next_step()
-        self._notes.doing("the model")
+        self._calls.begins()
+        if self._notes is not None:
+            self._notes.doing("the model")
+            await self._notes.model_begins(self._calls.last)
 
     async def on_llm_end(
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], response: ModelResponse
     ) -> None:
         """A model has answered."""
-        del agent, response
-        usage = context.usage
-        self._notes.doing(None)
-        self._notes.used(usage.requests, usage.input_tokens, usage.output_tokens)
+        del context
+        if self._notes is not None:
+            self._notes.doing(None)
+        usage = response.usage
+        if not self._calls.heard and (usage.requests or usage.total_tokens):
+            tokens = Tokens(
+                input=usage.input_tokens,
+                cached=usage.input_tokens_details.cached_tokens or 0,
+                output=usage.output_tokens,
+                reasoning=usage.output_tokens_details.reasoning_tokens or 0,
+            )
+            self._calls.used(self._model_id or _name_of(agent), tokens)
 
     async def on_tool_start(
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], tool: Tool
@@ -66,7 +96,8 @@ class NotingHooks(RunHooks[TurnContext]):
         """A tool is about to be called; the call waits for this."""
         del agent
         if isinstance(context, ToolContext):
-            await self._notes.tool_begins(context.tool_call_id, tool.name)
+            if self._notes is not None:
+                await self._notes.tool_begins(context.tool_call_id, tool.name)
             memory = context.context.memory
             memory.begin(context.tool_call_id, tool.name, context.tool_arguments)
 
@@ -82,4 +113,12 @@ class NotingHooks(RunHooks[TurnContext]):
                 turn.memory.forget(call_id)  # an item of its own, which has the client's answer
             else:
                 turn.memory.end(call_id, result)
-            await self._notes.tool_ended(call_id)
+            if self._notes is not None:
+                await self._notes.tool_ended(call_id)
+
+
+def _name_of(agent: Agent[Any]) -> str:
+    """Return what the model that an agent brings is called."""
+    model: Any = agent.model
+    name = model if isinstance(model, str) else getattr(model, "model", None)
+    return name if isinstance(name, str) else type(model).__name__

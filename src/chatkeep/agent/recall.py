@@ -77,7 +77,7 @@ class Recall:
         thread: ThreadMetadata,
         newest: UserMessageItem | None,
         answering: Answering,
-        named: ModelEntry,
+        named: ModelEntry | None,
         context: RequestContext,
         *,
         gone: Collection[str] = (),
@@ -88,7 +88,7 @@ class Recall:
             thread: The thread.
             newest: The message to answer; None: the thread's end is answered.
             answering: Who answers.
-            named: The model that names threads.
+            named: The model that names threads, if there is one.
             context: Who is asking.
             gone: Items that the answer will take the place of.
 
@@ -124,10 +124,10 @@ class Recall:
         except ChatkeepError as error:
             _log.info("summary not kept", thread=thread.id, error=type(error).__name__)
 
-    def _writer(self, named: ModelEntry) -> ModelEntry | None:
+    def _writer(self, named: ModelEntry | None) -> ModelEntry | None:
         if not self._summaries:
             return None
-        return self._summary_model or (named if named.titles else None)
+        return self._summary_model or (named if named and named.titles else None)
 
     async def _load(
         self, wanted: Wanted, before: Summary | None, writer: ModelEntry, context: RequestContext

@@ -6,7 +6,7 @@ socket, and has ended before `run_agent` returns: nothing is left running.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -36,8 +36,9 @@ from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
 from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
-from chatkeep.errors import ModelError, ModelInterruptedError
-from chatkeep.models.calls import caller
+from chatkeep.agent.observing import RunCalls, listening
+from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
+from chatkeep.models.calls import caller, observer
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.guard import Backpressure, backpressure
 
@@ -55,7 +56,6 @@ def run_config(catalog: Catalog, entry: ModelEntry | None, *, traced: bool = Fal
     """
     return RunConfig(
         model=entry.model if entry else None,
-        model_settings=entry.settings if entry else None,
         model_provider=catalog,
         tracing_disabled=not traced,
         trace_include_sensitive_data=False,
@@ -84,16 +84,18 @@ async def run_agent(
     """
     converter = EventConverter(context.thread.id, context.generate_id)
     pressure = Backpressure()
+    calls = RunCalls(observer.get(), context.stream)
     # Both are inherited by the task that the runner starts here.
     token, asking = backpressure.set(pressure), caller.set(context.caller)
-    result = Runner.run_streamed(
-        agent,
-        input_items,
-        context=context,
-        max_turns=_MAX_STEPS,
-        hooks=NotingHooks(context.notes) if context.notes else None,
-        run_config=config,
-    )
+    with listening(calls):
+        result = Runner.run_streamed(
+            agent,
+            input_items,
+            context=context,
+            max_turns=_MAX_STEPS,
+            hooks=NotingHooks(context.notes, calls, entry.id if entry else None),
+            run_config=config,
+        )
     backpressure.reset(token)
     caller.reset(asking)
     pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
@@ -106,18 +108,23 @@ async def run_agent(
                 yield event
         if context.notes is not None:
             context.notes.completed()
-    except ModelRefusalError:
-        for event in converter.close():  # the refusal is the answer, and has been shown
+    except (ModelRefusalError, BudgetExceededError) as error:
+        for event in _close(
+            converter, context.memory
+        ):  # a refusal is the answer, and has been shown
             yield event
+        _note_budget(error, context)
     except _TRIPWIRES as error:
         context.memory.take()
         for item_id in shown:
             yield ThreadItemRemovedEvent(item_id=item_id)
         raise CustomStreamError("This request was stopped by a safety rule.") from error
     except (ModelError, AgentsException) as error:
-        for event in converter.close():
+        for event in _close(converter, context.memory):
             yield event
         raise _for_the_user(error, context, entry) from error
+    finally:
+        calls.ends()
 
 
 async def _pump(
@@ -157,6 +164,8 @@ async def _fill(
             # By something in it, a tool for instance: the runner takes that for its end.
             raise ModelInterruptedError
         await context.end_workflow()
+        if (calls := context.memory.take()) is not None:
+            await context.forward(ThreadItemDoneEvent(item=calls))
         for converted in converter.finish(context.client_tool_call):
             await context.forward(converted)
     finally:
@@ -172,6 +181,13 @@ def _remembered(event: StreamEvent, memory: ToolMemory) -> HiddenContextItem | N
     return memory.told(str(fields.get("call_id")), fields.get("output"))
 
 
+def _close(converter: EventConverter, memory: ToolMemory) -> Iterator[ThreadStreamEvent]:
+    """Finish what is open, and keep the calls whose outputs were not told of."""
+    yield from converter.close()
+    if (calls := memory.take()) is not None:
+        yield ThreadItemDoneEvent(item=calls)
+
+
 async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: TurnContext) -> None:
     """End the run and its task, whatever state they are in."""
     if not task.done():
@@ -184,6 +200,11 @@ async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: T
     if run is not None and not run.done():
         run.cancel()
         await asyncio.wait([run])
+
+
+def _note_budget(error: Exception, context: TurnContext) -> None:
+    if isinstance(error, BudgetExceededError) and context.notes:
+        context.notes.over_budget(error)
 
 
 def _for_the_user(

@@ -14,6 +14,7 @@ from chatkeep.cli.migrate import migrate
 from chatkeep.cli.model import model
 from chatkeep.cli.serve import serve
 from chatkeep.cli.turns import turns
+from chatkeep.cli.usage import usage
 from chatkeep.errors import ChatkeepError
 
 
@@ -23,7 +24,7 @@ def cli() -> None:
     """Chatkeep: a self-hosted ChatKit server."""
 
 
-commands = (serve, check, turns, migrate, model, copy, erase, hold, export, import_file)
+commands = (serve, check, turns, usage, migrate, model, copy, erase, hold, export, import_file)
 for command in commands:
     cli.add_command(command)
 

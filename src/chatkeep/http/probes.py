@@ -14,10 +14,19 @@ _PING_SECONDS = 2.0
 
 
 class Health:
-    """Readiness is a loop over the pings of what the server depends on."""
+    """Readiness is a loop over the pings of what the server depends on.
 
-    def __init__(self, pings: Mapping[str, Ping]) -> None:
+    Args:
+        pings: What it cannot do without.
+        models: Says how the models are. A provider that is gone is no reason to send nobody here:
+            no other instance could do better, and conversations can be read all the same.
+    """
+
+    def __init__(
+        self, pings: Mapping[str, Ping], models: Callable[[], Awaitable[str]] | None = None
+    ) -> None:
         self._pings = pings
+        self._models = models
         self.draining = False
 
     def live(self) -> Response:
@@ -26,11 +35,25 @@ class Health:
 
     async def ready(self) -> Response:
         """Answer 200 when the server may get traffic."""
+        return await self._report({})
+
+    async def report(self) -> Response:
+        """Answer as `ready` does, and say how the models are."""
+        return await self._report({"models": await self._models_state()} if self._models else {})
+
+    async def _models_state(self) -> str:
+        try:
+            async with asyncio.timeout(_PING_SECONDS):
+                return await self._models() if self._models else "ok"
+        except TimeoutError:
+            return "unavailable"
+
+    async def _report(self, others: Mapping[str, str]) -> Response:
         states = {} if self.draining else await self._states()
         good = not self.draining and all(state == "ok" for state in states.values())
         status = "draining" if self.draining else "ok" if good else "unavailable"
         return JSONResponse(
-            {"status": status, "dependencies": states},
+            {"status": status, "dependencies": states, **others},
             HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE,
             headers={"Cache-Control": "no-store"},
         )

@@ -1,11 +1,14 @@
 """Errors as RFC 9457 problem documents; the one place that gives an error its status."""
 
 import json
+from datetime import UTC, datetime
 from http import HTTPStatus
+from math import ceil
 
 from starlette.responses import Response
 
 from chatkeep.errors import (
+    BudgetExceededError,
     ChatkeepError,
     ConflictError,
     FileTypeError,
@@ -31,6 +34,7 @@ _STATUS: dict[type[ChatkeepError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     UnsupportedError: HTTPStatus.NOT_IMPLEMENTED,
+    BudgetExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     PrunedError: HTTPStatus.GONE,
     KeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     LinkError: HTTPStatus.FORBIDDEN,
@@ -43,6 +47,7 @@ _STATUS: dict[type[ChatkeepError], HTTPStatus] = {
 }
 
 _RETRY_SECONDS = 5
+_HELD_SECONDS = 30
 
 # Python 3.13 took over the names of RFC 9110; a `type` is the same in every version.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -88,10 +93,34 @@ def problem_of(error: Exception, request_id: str) -> Response:
         return problem(error.status, error.detail, request_id)
     for kind in type(error).__mro__:
         if status := _STATUS.get(kind):
-            more = {"turn_id": error.turn_id} if isinstance(error, TurnRunningError) else {}
-            response = problem(status, str(error), request_id, **more)
+            response = problem(status, str(error), request_id, **_members(error))
+            if isinstance(error, BudgetExceededError):
+                response.headers["Retry-After"] = str(_wait(error))
             if isinstance(error, InvalidTokenError):
                 response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
             return response
     detail = "Something went wrong here; the server's log says more under this request_id."
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)
+
+
+def _members(error: Exception) -> dict[str, str]:
+    """Return what a document says of some problems beside the usual."""
+    match error:
+        case TurnRunningError():
+            return {"turn_id": error.turn_id}
+        case BudgetExceededError():
+            return {
+                "type": "urn:chatkeep:problem:budget-exceeded",
+                "title": "Budget Exceeded",
+                "budget": error.budget,
+                "renewed_at": error.renewed_at.isoformat() if error.renewed_at else "",
+            }
+        case _:
+            return {}
+
+
+def _wait(error: BudgetExceededError) -> int:
+    """Return after how many seconds it is worth to try again: open answers end soon."""
+    now = datetime.now(UTC)
+    seconds = ceil(((error.renewed_at or now) - now).total_seconds())
+    return max(1, min(seconds, _HELD_SECONDS) if error.held else seconds)

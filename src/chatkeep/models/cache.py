@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Literal, cast
 
 import structlog
-from agents import FunctionTool, Model, ModelResponse
+from agents import FunctionTool, Model, ModelResponse, ModelSettings
 from agents.items import TResponseStreamEvent
 from openai.types.responses import Response
 from pydantic import ValidationError
@@ -48,10 +48,19 @@ class CachedModel(Model):
         model_id: What it is called here.
         cache: Where answers are kept.
         seconds: For how long.
+        settings: What the model is called with beside what the agent says.
     """
 
-    def __init__(self, inner: Model, model_id: str, cache: Cache, seconds: float) -> None:
+    def __init__(
+        self,
+        inner: Model,
+        model_id: str,
+        cache: Cache,
+        seconds: float,
+        settings: ModelSettings | None = None,
+    ) -> None:
         self._inner = inner
+        self._settings = (settings or ModelSettings()).to_json_dict()
         self._id = model_id
         self._cache = cache
         self._seconds = seconds
@@ -66,7 +75,7 @@ class CachedModel(Model):
         """Stream an answer, of the model or from the cache."""
         asking = caller.get()
         named = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
-        key = _key(asking, self._id, named) if asking is not None else None
+        key = _key(asking, self._id, self._settings, named) if asking is not None else None
         if key is None or asking is None:
             source = self._inner.stream_response(*args, **kwargs)
         elif not asking.fresh and (known := await self._known(key)) is not None:
@@ -142,7 +151,7 @@ class _Watching:
             await self._told.notify(level, message)
 
 
-def _key(asking: Caller, model_id: str, named: dict[str, Any]) -> str | None:
+def _key(asking: Caller, model_id: str, tuned: dict[str, Any], named: dict[str, Any]) -> str | None:
     """Return what an answer is kept under; None for a call whose answer is not kept.
 
     That is one that goes on from what a provider has stored, or may use tools that a provider
@@ -159,6 +168,7 @@ def _key(asking: Caller, model_id: str, named: dict[str, Any]) -> str | None:
         _VERSION,
         asking.tenant,
         model_id,
+        tuned,
         named.get("system_instructions"),
         named.get("input"),
         [[tool.name, tool.description, tool.params_json_schema] for tool in tools],

@@ -22,12 +22,14 @@ class Tokens:
         cached: Those of the input that the provider had in its cache.
         output: All of the output, reasoning among them.
         reasoning: Those of the output that the user does not see.
+        estimated: Whether the provider did not say, so that these are from the size of the text.
     """
 
     input: int = 0
     cached: int = 0
     output: int = 0
     reasoning: int = 0
+    estimated: bool = False
 
 
 class CallObserver(Protocol):

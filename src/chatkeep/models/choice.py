@@ -1,4 +1,4 @@
-"""Which provider answers."""
+"""What is known of providers, and which one answers when there is no list of models."""
 
 import socket
 from dataclasses import dataclass, field
@@ -8,7 +8,10 @@ from urllib.parse import urlsplit
 
 from chatkeep.errors import SettingsError
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.offers import EndpointConfig, Offer, OnBreak
+from chatkeep.models.prices import Prices
 from chatkeep.models.profiles import PROFILES
+from chatkeep.models.retrying import RetryPolicy
 from chatkeep.models.weights import find_weights
 
 OLLAMA_PORT = 11434
@@ -17,7 +20,24 @@ _PROBE_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ModelsConfig:
-    """What is known of providers; keys are plain text here and never shown."""
+    """What is known of providers; keys are plain text here and never shown.
+
+    Attributes:
+        data_dir: Where the embedded model's weights may be.
+        provider: Which one answers; None: the one that is configured.
+        name: The model, as the provider names it.
+        keys: Keys, by the names that people have them under.
+        base_url: An OpenAI-compatible URL.
+        ollama_host: An Ollama server.
+        gguf: A file for the embedded model.
+        tour: Whether the tour can be chosen.
+        context_tokens: Of the model's context, when it is not the profile's.
+        deadlines: Limits on each call.
+        offered: The models to choose from, the default one first; none: one of the provider.
+        endpoints: Where models answer that have no profile, or another address or key.
+        on_break: What a broken answer of a model with a fallback does.
+        retries: How often a model is asked, and when.
+    """
 
     data_dir: Path
     provider: str | None = None
@@ -29,6 +49,11 @@ class ModelsConfig:
     tour: bool = True
     context_tokens: int | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
+    offered: tuple[Offer, ...] = ()
+    endpoints: dict[str, EndpointConfig] = field(default_factory=dict)
+    on_break: OnBreak = "stop"
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    prices: Prices = field(default_factory=Prices)
 
 
 def choose_provider(config: ModelsConfig) -> str:
@@ -85,23 +110,16 @@ def _configured(config: ModelsConfig) -> dict[str, str]:
     found = {}
     if config.base_url:
         found["compatible"] = "OPENAI_BASE_URL"
-    elif "OPENAI_API_KEY" in config.keys:
-        found["openai"] = "OPENAI_API_KEY"
-    for provider in ("openrouter", "gemini"):
-        name = PROFILES[provider].key_name
-        if name in config.keys:
-            found[provider] = name
+    for provider, profile in PROFILES.items():
+        name = profile.key_name
+        if name in config.keys and not (config.base_url and name == "OPENAI_API_KEY"):
+            found.setdefault(provider, str(name))
     if config.ollama_host:
         found["ollama"] = "OLLAMA_HOST"
     return found
 
 
 def _check(config: ModelsConfig, provider: str) -> None:
-    profile = PROFILES.get(provider)
-    if profile is not None and profile.key_name and profile.key_name not in config.keys:
-        raise SettingsError(f"models.provider: {provider} needs a key; set {profile.key_name}")
-    if provider == "compatible" and not config.base_url:
-        raise SettingsError("models.provider: compatible needs a URL; set OPENAI_BASE_URL")
     if provider == "embedded" and not embedded_available(config):
         raise SettingsError(
             "models.provider: the embedded model is not installed; "

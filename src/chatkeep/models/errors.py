@@ -4,6 +4,9 @@ The answers of providers are not passed on: they may quote the prompt or a part 
 status, the kind and our own sentence are; the original is the `__cause__`, for debug logs.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import httpx2
 import openai
 from agents.exceptions import ModelBehaviorError
@@ -32,12 +35,26 @@ FOREIGN_ERRORS = (
     LookupError,
     TypeError,
     ValueError,
+    RecursionError,
 )
 """What the SDKs let through when a provider misbehaves (failures of the transport, of the stream
 decoder and of reading the answer come out raw)."""
 
 # The code of OpenAI and those who follow it, and the type that llama.cpp gives.
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_KINDS: dict[str, type[ModelError]] = {
+    "authentication_error": ModelCredentialsError,
+    "invalid_api_key": ModelCredentialsError,
+    "permission_error": ModelCredentialsError,
+    "insufficient_quota": ModelRateLimitError,
+    "rate_limit_error": ModelRateLimitError,
+    "rate_limit_exceeded": ModelRateLimitError,
+    "too_many_requests": ModelRateLimitError,
+    "invalid_request_error": ModelRequestError,
+    "invalid_prompt": ModelRequestError,
+    "BadRequestError": ModelRequestError,
+}
+_STATUSES = range(400, 600)
 _UNAUTHORIZED = (401, 403)
 _NOT_FOUND = 404
 _TOO_MANY = 429
@@ -52,9 +69,7 @@ def translate(error: Exception, *, started: bool) -> ModelError:
     """
     match error:
         case openai.BadRequestError() if _TOO_LONG & {str(error.code), str(error.type)}:
-            return ModelRequestError(
-                "This conversation is too long for the model. Start a new one, or choose another."
-            )
+            return _too_long()
         case openai.APIStatusError():
             return _of_status(error.status_code)
         case TimeoutError() | openai.APITimeoutError() | httpx2.TimeoutException():
@@ -63,6 +78,35 @@ def translate(error: Exception, *, started: bool) -> ModelError:
             return ModelInterruptedError()
         case _:
             return ModelUnavailableError()
+
+
+def of_object(error: Any, *, started: bool) -> ModelError:
+    """Return the error to raise for an error object that came in the place of an answer.
+
+    Args:
+        error: `{"code", "type", "message", ...}`, in which each may be missing, or a text.
+        started: Whether text of the answer had arrived already.
+    """
+    if started:
+        return ModelInterruptedError()
+    fields = error if isinstance(error, Mapping) else {}
+    names = [str(fields.get(name)) for name in ("code", "type", "status")]
+    if _TOO_LONG & set(names):
+        return _too_long()
+    for name in names:
+        if name.isdecimal() and int(name) in _STATUSES:
+            return _of_status(int(name))
+        if name in _KINDS:
+            return _KINDS[name]()
+    return ModelUnavailableError()
+
+
+def _too_long() -> ModelError:
+    error = ModelRequestError(
+        "This conversation is too long for the model. Start a new one, or choose another."
+    )
+    error.too_long = True
+    return error
 
 
 def _of_status(status: int) -> ModelError:

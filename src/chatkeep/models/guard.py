@@ -1,24 +1,15 @@
-"""What stands between a provider's stream and us.
+"""What stands between a provider's stream and us: deadlines, limits, repaired surrogate pairs.
 
-Every stream is paced (a limit until the first event, between events and in total) and repaired
-(an emoji that the provider cut into two deltas). One of chat completions is also checked: an end
-without a finish reason is a cut, not an answer; the SDK asks for one from OpenAI's own host only.
+A stream has a limit until its first event, between events and in total. One that has more than
+it may is cut off, and an emoji that the provider cut into two deltas is joined.
 """
 
 import asyncio
 import re
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
 
-from openai import AsyncStream
-from openai.types.chat import ChatCompletionChunk
-
-from chatkeep.errors import ModelInterruptedError, ModelUnavailableError
-
-_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_AT_END = re.compile("[\ud800-\udbff]\\Z")
 
@@ -30,6 +21,48 @@ class Deadlines:
     first_token: float = 30
     between: float = 30
     total: float = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits on one answer.
+
+    Attributes:
+        event: Bytes of one event, which may hold an image.
+        body: Bytes of the whole stream.
+        characters: Of text, thoughts and arguments; some four make a token.
+    """
+
+    event: int = 8 * 2**20
+    body: int = 64 * 2**20
+    characters: int = 4_000_000
+
+
+class Pace:
+    """The deadlines of one call, from now on.
+
+    Args:
+        deadlines: The limits.
+        whole: Whether the answer comes in one piece: then only the total counts.
+    """
+
+    def __init__(self, deadlines: Deadlines, *, whole: bool = False) -> None:
+        self._deadlines = deadlines
+        self._whole = whole
+        now = asyncio.get_running_loop().time()
+        self._end = now + deadlines.total
+        self._due = self._end if whole else min(self._end, now + deadlines.first_token)
+
+    def limit(self) -> asyncio.Timeout:
+        """Return a context that raises `TimeoutError` when what is awaited in it is due."""
+        return asyncio.timeout_at(self._due)
+
+    def beat(self) -> None:
+        """Say that something has come, and has been dealt with: the next one is due later."""
+        if self._whole:
+            return
+        now = asyncio.get_running_loop().time()
+        self._due = min(self._end, now + self._deadlines.between)
 
 
 class SurrogateJoiner:
@@ -51,6 +84,11 @@ class SurrogateJoiner:
             self._held = match.group()
             text = text[:-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def end(self) -> str:
+        """Return what stands for a half that was held back to the end."""
+        held, self._held = self._held, ""
+        return "\ufffd" if held else ""
 
 
 class Backpressure:
@@ -79,62 +117,3 @@ class Backpressure:
 
 backpressure: ContextVar[Backpressure | None] = ContextVar("backpressure", default=None)
 """Of the run that a model is called in."""
-
-
-async def paced[T](events: AsyncIterator[T], deadlines: Deadlines) -> AsyncIterator[T]:
-    """Yield the events; one that does not come in time raises `TimeoutError`.
-
-    The wait for an event is cancelled then, which closes the provider's socket.
-    """
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadlines.total
-    due = min(end, loop.time() + deadlines.first_token)
-    while True:
-        try:
-            async with asyncio.timeout_at(due):
-                event = await anext(events)
-        except StopAsyncIteration:
-            return
-        yield event
-        due = min(end, loop.time() + deadlines.between)
-
-
-class CheckedStream:
-    """An `AsyncStream` of chunks that must end properly; the SDK iterates and closes it.
-
-    Raises:
-        ModelInterruptedError: The stream ended without a finish reason.
-        ModelUnavailableError: It ended without a chunk: what answers there is no provider.
-    """
-
-    def __init__(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
-        self._stream = stream
-        self._joiners: defaultdict[str, SurrogateJoiner] = defaultdict(SurrogateJoiner)
-
-    def _repair(self, delta: Any) -> None:
-        """Join what was cut, before the SDK gathers it for the next call of the model."""
-        for name in _TEXTS:
-            if isinstance(text := getattr(delta, name, None), str):
-                setattr(delta, name, self._joiners[name].feed(text))
-
-    @property
-    def response(self) -> Any:
-        """The HTTP response, where the SDK reads the request id."""
-        return self._stream.response
-
-    async def close(self) -> None:
-        """Close the provider's socket."""
-        await self._stream.close()
-
-    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        """Yield the chunks."""
-        begun = finished = False
-        async for chunk in self._stream:
-            begun = True
-            # Null in some servers' last chunk, which brings the usage.
-            for choice in chunk.choices or ():
-                finished = finished or bool(choice.finish_reason)
-                self._repair(getattr(choice, "delta", None))  # some leave it out at the end
-            yield chunk
-        if not finished:
-            raise ModelInterruptedError if begun else ModelUnavailableError

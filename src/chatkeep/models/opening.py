@@ -1,33 +1,34 @@
 """From the configuration to the catalog."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from urllib.parse import urlsplit
+from typing import Any
 
-import httpx2
 import openai
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from agents import Model, ModelSettings
+from openai import AsyncOpenAI
+from openai.types.shared import Reasoning
 
-from chatkeep.errors import SettingsError
-from chatkeep.loopback import is_loopback
+from chatkeep.models.any_llm import PROFILE as ANY_LLM
+from chatkeep.models.any_llm import AnyLlmModel
+from chatkeep.models.breaker import Breaker
 from chatkeep.models.catalog import Catalog, ModelEntry
-from chatkeep.models.choice import ModelsConfig, choose_provider, ollama_url
+from chatkeep.models.choice import ModelsConfig, choose_provider
+from chatkeep.models.clients import Endpoint
 from chatkeep.models.compatible import CompatibleModel, Prepare
-from chatkeep.models.embedded import DESCRIPTION, INSTRUCTIONS, SETTINGS, EmbeddedServer
-from chatkeep.models.errors import FOREIGN_ERRORS, translate
-from chatkeep.models.profiles import PROFILES, Profile
+from chatkeep.models.fallback import Candidate, FallbackModel
+from chatkeep.models.guard import Deadlines
+from chatkeep.models.offers import Offer
+from chatkeep.models.opening_embedded import open_embedded
+from chatkeep.models.places import Places
+from chatkeep.models.profiles import Profile
+from chatkeep.models.replacing import ReplacingModel
+from chatkeep.models.retrying import RetryingModel
 from chatkeep.models.scripted import ScriptedModel, echo
 from chatkeep.models.tour import Tour, documentation
-from chatkeep.models.weights import find_weights
-
-type Closer = Callable[[], Awaitable[None]]
+from chatkeep.models.tuned import TunedModel
 
 _OUR_IDS = frozenset({"tour", "embedded", "scripted"})
-_CONNECT_SECONDS = 5.0
-_PROBE_SECONDS = 10.0
-_READING_SECONDS = 120.0
 
 
 def open_models(config: ModelsConfig) -> Catalog:
@@ -36,165 +37,204 @@ def open_models(config: ModelsConfig) -> Catalog:
     Raises:
         SettingsError: The configuration does not name one provider, or it lacks something.
     """
+    opening = _Opening(config)
+    entries = [opening.entry(offer) for offer in config.offered or [_only(config, opening.places)]]
+    known = {entry.id: entry for entry in entries}
+    for offer in config.offered:
+        if offer.fallback:
+            chain = [known[offer.id], *(known[other] for other in offer.fallback)]
+            entries[entries.index(chain[0])] = _with_fallback(chain, config)
+    if config.tour and "tour" not in known:
+        entries.append(opening.entry(Offer("tour", "tour")))
+    return Catalog(entries, opening.closers, opening.places.endpoints)
+
+
+def _only(config: ModelsConfig, places: Places) -> Offer:
+    """Return the one model of a configuration without a list."""
     provider = choose_provider(config)
-    guide = Tour(documentation())
-    tour = ModelEntry(
-        id="tour",
-        label="Tour",
-        description="A built-in guide: quotes Chatkeep's documentation, no language model",
-        model=ScriptedModel("tour", guide),
-        disclaimer="You are talking to the **built-in tour**, which quotes Chatkeep's "
-        "documentation. Ask it how to connect a real model.",
-    )
-    if provider == "tour":
-        return Catalog([tour], [guide.aclose])
-    entry, closers = _open_provider(provider, config)
-    if config.context_tokens is not None:
-        entry = replace(entry, context_tokens=config.context_tokens)
-    return Catalog([entry, tour] if config.tour else [entry], [*closers, guide.aclose])
+    if provider in _OUR_IDS:
+        return Offer(provider, provider, context_tokens=config.context_tokens)
+    if provider == "any-llm":
+        model_id = config.name or provider
+        return Offer(model_id, provider, name=config.name, context_tokens=config.context_tokens)
+    name = config.name or places.profile_of(provider).default_model
+    # A provider's model may be called like one of ours.
+    model_id = f"{provider}/{name}" if name in _OUR_IDS else name or provider
+    return Offer(model_id, provider, name=name, context_tokens=config.context_tokens)
 
 
-def _open_provider(provider: str, config: ModelsConfig) -> tuple[ModelEntry, list[Closer]]:
-    if provider == "scripted":
-        model = ScriptedModel("scripted", echo)
-        entry = ModelEntry(
-            id="scripted",
-            label="Scripted",
-            description="Says what it was told",
-            model=model,
-            disclaimer="You are talking to a **script**, not to a language model.",
+def _with_fallback(chain: Sequence[ModelEntry], config: ModelsConfig) -> ModelEntry:
+    candidates = [
+        Candidate(entry.id, entry.label, entry.model, entry.context_tokens, entry.images)
+        for entry in chain
+    ]
+    if config.on_break == "stop":
+        return replace(chain[0], model=FallbackModel(candidates))
+    return replace(chain[0], model=ReplacingModel(candidates, config.on_break))
+
+
+class _Opening:
+    """Makes entries, and remembers what must be closed."""
+
+    def __init__(self, config: ModelsConfig) -> None:
+        self.places = Places(config)
+        self._config = config
+        self._closers: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def closers(self) -> list[Callable[[], Awaitable[None]]]:
+        """What closes all of it."""
+        return [*self._closers, *self.places.closers]
+
+    def entry(self, offer: Offer) -> ModelEntry:
+        """Return the entry of an offer, without its fallback."""
+        match offer.provider:
+            case "tour":
+                entry = self._tour(offer)
+            case "scripted":
+                entry = _scripted(offer)
+            case "embedded":
+                entry, closers = open_embedded(self._config, offer.id)
+                self._closers += closers
+            case "any-llm":
+                entry = self._any_llm(offer)
+            case _:
+                entry = self._remote(offer)
+        return _as_offered(entry, offer)
+
+    def _tour(self, offer: Offer) -> ModelEntry:
+        guide = Tour(documentation())
+        self._closers.append(guide.aclose)
+        return ModelEntry(
+            id=offer.id,
+            label="Tour",
+            description="A built-in guide: quotes Chatkeep's documentation, no language model",
+            model=ScriptedModel("tour", guide),
+            disclaimer="You are talking to the **built-in tour**, which quotes Chatkeep's "
+            "documentation. Ask it how to connect a real model.",
         )
-        return entry, []
-    if provider == "embedded":
-        return _open_embedded(config)
-    return _open_url(provider, PROFILES[provider], config)
+
+    def _any_llm(self, offer: Offer) -> ModelEntry:
+        name = offer.name or ""
+        deadlines = _deadlines(offer, self._config.deadlines)
+        called = AnyLlmModel(name, deadlines, model_id=offer.id, profile=_profile(offer, ANY_LLM))
+        return ModelEntry(
+            id=offer.id,
+            label=name,
+            description="Through any-llm",
+            model=self._tried_again(
+                called, offer, Breaker(f"any-llm: {name}", called.hint), deadlines
+            ),
+            context_tokens=self._config.context_tokens or ANY_LLM.context_tokens,
+            titles=True,
+            images=ANY_LLM.images if offer.images is None else offer.images,
+            tools=ANY_LLM.tools if offer.tools is None else offer.tools,
+            price=self._config.prices.find(name),
+        )
+
+    def _remote(self, offer: Offer) -> ModelEntry:
+        endpoint = self.places.open(offer.provider)
+        profile = _profile(offer, self.places.profile_of(offer.provider))
+        place = self.places.address_of(offer.provider).place
+        named = offer.name or profile.default_model
+        deadlines = _deadlines(offer, self._config.deadlines)
+        called = CompatibleModel(
+            _named(endpoint, named),
+            deadlines,
+            responses_api=profile.responses_api,
+            hint=endpoint.hint,
+            profile=profile,
+            model_id=offer.id,
+        )
+        return ModelEntry(
+            id=offer.id,
+            label=named or "First model listed",
+            description=profile.label if profile.base_url else f"{profile.label} at {place}",
+            model=self._tried_again(called, offer, endpoint.breaker, deadlines),
+            context_tokens=self._config.context_tokens or profile.context_tokens,
+            titles=True,
+            probe=endpoint.probe,
+            images=profile.images,
+            tools=profile.tools,
+            price=self._config.prices.find(named or "*", self.places.name_of(offer.provider)),
+        )
+
+    def _tried_again(
+        self, model: Model, offer: Offer, breaker: Breaker, deadlines: Deadlines
+    ) -> Model:
+        return RetryingModel(
+            model,
+            offer.id,
+            breaker=breaker,
+            policy=self._config.retries,
+            first_token=deadlines.first_token,
+        )
 
 
-def _open_url(
-    provider: str, profile: Profile, config: ModelsConfig
-) -> tuple[ModelEntry, list[Closer]]:
-    if provider == "ollama":
-        base_url = ollama_url(config.ollama_host)
-    elif provider in ("openai", "compatible") and config.base_url:
-        base_url = config.base_url
-    else:
-        base_url = str(profile.base_url)
-    key_name = "OPENAI_API_KEY" if provider == "compatible" else profile.key_name
-    # Servers without keys ignore the header; the client insists on sending one.
-    client = _client(base_url, config.keys.get(key_name or "", "none"))
-    named = config.name or profile.default_model
-    key_names = [key_name] if key_name and key_name in config.keys else []
-    hint = _hint(profile.label, base_url, ["MODEL_NAME", *key_names])
-    prepare = _named(client, named)
-    model = CompatibleModel(
-        prepare, config.deadlines, responses_api=profile.responses_api, hint=hint
+def _scripted(offer: Offer) -> ModelEntry:
+    return ModelEntry(
+        id=offer.id,
+        label="Scripted",
+        description="Says what it was told",
+        model=ScriptedModel("scripted", echo),
+        disclaimer="You are talking to a **script**, not to a language model.",
     )
-    entry = ModelEntry(
-        # A provider's model may be called like one of ours.
-        id=f"{provider}/{named}" if named in _OUR_IDS else named or provider,
-        label=named or "First model listed",
-        description=profile.label if profile.base_url else f"{profile.label} at {_place(base_url)}",
+
+
+def _as_offered(entry: ModelEntry, offer: Offer) -> ModelEntry:
+    """Return the entry with what the offer says of it."""
+    own = ModelSettings(
+        temperature=offer.temperature,
+        max_tokens=offer.max_tokens,
+        reasoning=Reasoning(effort=offer.effort) if offer.effort else None,
+        extra_body=dict(offer.extra_body) or None,
+    )
+    settings = entry.settings.resolve(own)
+    model = entry.model if settings == ModelSettings() else TunedModel(entry.model, settings)
+    return replace(
+        entry,
+        label=offer.label or entry.label,
+        description=entry.description if offer.description is None else offer.description,
         model=model,
-        context_tokens=profile.context_tokens,
-        titles=True,
-        probe=partial(_probe, client, hint),
+        settings=settings,
+        context_tokens=offer.context_tokens or entry.context_tokens,
+        titles=entry.titles if offer.titles is None else offer.titles,
+        tenants=frozenset(offer.tenants),
+        price=offer.price or entry.price,
     )
-    return entry, [client.close]
 
 
-def _place(base_url: str) -> str:
-    """Return host and port, without the password that a URL may hold."""
-    return urlsplit(base_url).netloc.rpartition("@")[2]
+def _profile(offer: Offer, profile: Profile) -> Profile:
+    images = profile.images if offer.images is None else offer.images
+    tools = profile.tools if offer.tools is None else offer.tools
+    return replace(profile, images=images, tools=tools)
 
 
-def _hint(label: str, base_url: str, names: list[str]) -> str:
-    """Return what an operator should look at when the provider fails."""
-    return f"Check the {label} at {_place(base_url)} and the settings {', '.join(names)}."
-
-
-async def _probe(client: AsyncOpenAI, hint: str) -> None:
-    """Ask for the list of models, which every provider gives to whom it would answer."""
-    try:
-        async with asyncio.timeout(_PROBE_SECONDS):
-            await client.models.list()
-    except openai.NotFoundError:
-        return  # no list here, but somebody is
-    except FOREIGN_ERRORS as error:
-        translated = translate(error, started=False)
-        translated.hint = hint
-        raise translated from error
-
-
-def _open_embedded(config: ModelsConfig) -> tuple[ModelEntry, list[Closer]]:
-    weights = find_weights(config.gguf, config.data_dir)
-    if weights is None:
-        raise SettingsError("models.provider: the weights of the embedded model are missing")
-    server = EmbeddedServer(weights)
-    clients: dict[str, AsyncOpenAI] = {}
-
-    async def prepare() -> tuple[AsyncOpenAI, str]:
-        endpoint = await server.ready()
-        client = clients.get(endpoint.base_url)
-        if client is None:
-            gone = list(clients.values())  # clients of a process that was replaced
-            clients.clear()
-            client = clients[endpoint.base_url] = _client(endpoint.base_url, endpoint.api_key)
-            for old in gone:
-                await old.close()
-        return client, server.model
-
-    async def close_clients() -> None:
-        while clients:
-            await clients.popitem()[1].close()
-
-    # One core reads about 80 tokens a second, so a full context takes its time.
-    deadlines = replace(
-        config.deadlines, first_token=max(config.deadlines.first_token, _READING_SECONDS)
+def _deadlines(offer: Offer, default: Deadlines) -> Deadlines:
+    if not (offer.first_token_timeout or offer.chunk_timeout or offer.total_timeout):
+        return default
+    return Deadlines(
+        offer.first_token_timeout or default.first_token,
+        offer.chunk_timeout or default.between,
+        offer.total_timeout or default.total,
     )
-    entry = ModelEntry(
-        id="embedded",
-        label=weights.name.partition(".")[0],
-        description=DESCRIPTION,
-        model=CompatibleModel(prepare, deadlines),
-        settings=SETTINGS,
-        context_tokens=server.context_tokens,
-        instructions=INSTRUCTIONS,
-        disclaimer="You are talking to a **small local model that is often wrong**. "
-        "Choose *Tour* to learn how to connect a real one.",
-        probe=server.start,
-    )
-    return entry, [close_clients, server.aclose]
 
 
-def _client(base_url: str, key: str) -> AsyncOpenAI:
-    # Retries are ours to decide, and deadlines are set on the whole stream, not on a read.
-    timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
-    # A proxy of the environment has no way to this machine.
-    local = is_loopback(urlsplit(base_url).hostname or "")
-    try:
-        http_client = DefaultAsyncHttpxClient(timeout=timeout, trust_env=not local)
-    except (ImportError, ValueError) as error:
-        raise SettingsError(
-            "The proxy that ALL_PROXY or HTTPS_PROXY names cannot be used (only http:// and "
-            "https:// ones can); correct it, or set NO_PROXY=*"
-        ) from error
-    return AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, http_client=http_client)
-
-
-def _named(client: AsyncOpenAI, name: str | None) -> Prepare:
+def _named(endpoint: Endpoint, name: str | None) -> Prepare:
     """Return the client and the model's name, asking the server for its first one if need be."""
     resolved = name
 
     async def prepare() -> tuple[AsyncOpenAI, str]:
         nonlocal resolved
         if resolved is None:
+            first: Any = None
             try:
-                listed = await client.models.list()
+                listed = await endpoint.client.models.list()
                 first = listed.data[0].id if listed.data else None
             except (openai.NotFoundError, AttributeError, LookupError, TypeError, ValueError):
-                first = None  # no list, or another page in its place
+                pass  # no list, or another page in its place
             # A server with one model need not have a list, nor care for the name.
             resolved = first if isinstance(first, str) else "default"
-        return client, resolved
+        return endpoint.client, resolved
 
     return prepare

@@ -100,6 +100,8 @@ class Fail:
 
     status: int = 500
     message: str = "scripted failure"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    code: str | None = None
 
 
 type Step = Text | Thought | Citation | Call | Pause | Fail

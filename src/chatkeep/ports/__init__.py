@@ -25,11 +25,21 @@ from chatkeep.ports.records import (
     TurnState,
 )
 from chatkeep.ports.relay import Relay, Wake
+from chatkeep.ports.spending import (
+    Budget,
+    Period,
+    Reservation,
+    Scope,
+    SpendingSum,
+    Spent,
+    Unit,
+)
 from chatkeep.ports.store import Store
 from chatkeep.ports.upkeep import Upkeep
 
 __all__ = [
     "Authenticator",
+    "Budget",
     "Cache",
     "Credentials",
     "EventRow",
@@ -37,10 +47,15 @@ __all__ = [
     "Hold",
     "Identity",
     "ModelProvider",
+    "Period",
     "Record",
     "Relay",
+    "Reservation",
+    "Scope",
     "SearchHit",
     "Share",
+    "SpendingSum",
+    "Spent",
     "Store",
     "StoredFile",
     "ThreadSummary",
@@ -50,6 +65,7 @@ __all__ = [
     "TurnKeeping",
     "TurnOrder",
     "TurnState",
+    "Unit",
     "Upkeep",
     "Wake",
 ]

@@ -11,6 +11,7 @@ from enum import StrEnum
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
 from chatkeep.context import Principal
+from chatkeep.ports.spending import Reservation, Spent
 
 type Record = dict[str, str | int | bool | None]
 """One row of a logical table, the same on every backend; see `Upkeep.read_records`."""
@@ -128,6 +129,8 @@ class Turn:
         usage: Tokens used, as JSON text; None when the provider did not say.
         created_at: When it was asked for.
         ended_at: When it ended; None before.
+        tokens: What is put aside for it, and what it took once it has ended.
+        cost: The same in micros of the currency.
     """
 
     id: str
@@ -149,6 +152,8 @@ class Turn:
     usage: str | None
     created_at: datetime
     ended_at: datetime | None
+    tokens: int = 0
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,7 @@ class TurnOrder:
         removed: Items of the thread that go as the turn begins.
         events: The first rows of its log.
         queue: Wait for the running turn of the thread instead of failing.
+        reserves: What is put aside for it, where there are budgets.
     """
 
     id: str
@@ -186,6 +192,7 @@ class TurnOrder:
     removed: Sequence[str] = ()
     events: "Sequence[EventRow]" = ()
     queue: bool = False
+    reserves: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +207,7 @@ class TurnEnd:
         removed: The items it replaces.
         events: The last rows of its log.
         read: The user has seen it to its end: the thread is marked as read.
+        spent: What it took of each model, which the sums of user and tenant grow by.
     """
 
     state: TurnState
@@ -209,6 +217,7 @@ class TurnEnd:
     removed: Sequence[str] = ()
     events: "Sequence[EventRow]" = ()
     read: bool = False
+    spent: Sequence[Spent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +244,7 @@ class TurnKeeping:
             leaves that as it is.
         rows: To append to its log, in order; those that are there already stay.
         doing: What it waits for, in a few words for operators.
+        usage: Tokens used until now, as JSON text; None leaves that as it is.
     """
 
     principal: Principal
@@ -243,6 +253,7 @@ class TurnKeeping:
     lease: float | None = None
     rows: Sequence[EventRow] = ()
     doing: str | None = None
+    usage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

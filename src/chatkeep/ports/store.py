@@ -27,6 +27,7 @@ from chatkeep.ports.records import (
     TurnEnd,
     TurnOrder,
 )
+from chatkeep.ports.spending import Reservation
 from chatkeep.ports.upkeep import Upkeep
 
 
@@ -252,6 +253,8 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
             KeyReusedError: The key was used with another digest.
             NotFoundError: The thread, or an attachment, is not there.
             ConflictError: The new thread, or a turn with this id, exists.
+            BudgetExceededError: One of the order's budgets is used up, counting what is put aside
+                for other turns that are open. Those that begin at once see one another.
         """
 
     @abstractmethod
@@ -286,6 +289,28 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
     @abstractmethod
     async def release_turn(self, turn_id: str, fence: int, context: RequestContext) -> None:
         """Give the lease up: anybody may take the turn over at once. Raises as `touch_turn`."""
+
+    @abstractmethod
+    async def reserve_turn(
+        self,
+        turn_id: str,
+        fence: int,
+        reserves: Reservation,
+        used: tuple[int, int],
+        context: RequestContext,
+    ) -> Turn:
+        """Put another amount aside for a turn that runs. Raises as `touch_turn`.
+
+        Args:
+            turn_id: The turn.
+            fence: The holder's.
+            reserves: What is put aside from now on, in place of what was.
+            used: Tokens and micros that the turn has taken already.
+            context: Who is asking.
+
+        Raises:
+            BudgetExceededError: As `begin_turn`, with what the turn has taken; nothing changes.
+        """
 
     @abstractmethod
     async def begin_tool_call(
@@ -330,5 +355,6 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
     ) -> Turn:
         """End a turn and store its items and last events: all, or nothing. Raises as `touch_turn`.
 
+        What it took is added to the sums of its user and tenant, once.
         The same end may be told again, when the answer to the first time was lost.
         """

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from chatkeep.context import Principal
 from chatkeep.ports.records import Hold, Receipt, Record, Turn, TurnKeeping, TurnState
+from chatkeep.ports.spending import SpendingSum
 
 TABLES = (
     "owners",
@@ -23,6 +24,7 @@ TABLES = (
     "turns",
     "turn_events",
     "tool_calls",
+    "spending",
 )
 """The logical tables, each behind those that it refers to."""
 
@@ -37,6 +39,7 @@ KEYS = {
     "turns": ("tenant", "owner", "id"),
     "turn_events": ("tenant", "owner", "turn_id", "first"),
     "tool_calls": ("tenant", "owner", "turn_id", "seq"),
+    "spending": ("tenant", "owner", "day", "model", "currency"),
 }
 """The fields that tell a table's records apart, in the order in which they sort."""
 
@@ -88,7 +91,8 @@ class Upkeep(ABC):
     async def erase(self, tenant: str, user: str | None) -> Receipt:
         """Delete all records of a user, or (None) of a tenant; return how many there were.
 
-        Shares, turns, their events and what searching needs are deleted too; legal holds stay.
+        Shares, turns, their events and what searching needs are deleted too; legal holds stay, and
+        a user's part in what the tenant has spent.
 
         Raises:
             HeldError: A legal hold forbids it. Nothing was deleted.
@@ -152,3 +156,12 @@ class Upkeep(ABC):
     @abstractmethod
     async def prune_turn_events(self, before: datetime, limit: int) -> int:
         """Delete the events of up to `limit` turns that ended before a moment; say how many."""
+
+    @abstractmethod
+    async def load_spending(
+        self, since: int, tenant: str | None, user: str | None, limit: int
+    ) -> Sequence[SpendingSum]:
+        """Return what was spent since a day, by model, in the order of the names.
+
+        Of all tenants when none is named; of a tenant and each of its users; or of one user.
+        """

@@ -10,6 +10,7 @@ Private methods of the SDK are called where there is no other way in; the versio
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from inspect import Parameter, signature
 from typing import Any
 
@@ -32,11 +33,14 @@ from chatkit.types import (
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from chatkeep.agent.observing import Observing, listening
 from chatkeep.context import RequestContext
 from chatkeep.errors import ChatkeepError, LeaseLostError, NotFoundError, SettingsError
 from chatkeep.files.attachments import Attachments
 from chatkeep.ports import Store, Turn, TurnState
+from chatkeep.protocol.accounting import Accounting
 from chatkeep.protocol.orders import Given, Ordered, Terms, context_of, order_of, request_of
+from chatkeep.protocol.outcome import note_end
 from chatkeep.protocol.own_requests import AnyStreamingReq, BranchThreadReq, EditMessageReq
 from chatkeep.protocol.planning import Planner
 from chatkeep.protocol.unfinished import Unfinished
@@ -97,6 +101,7 @@ class Host:
         own: The server is ours: it tells before it calls a tool. The code of another one may do
             anything before its first event, so that it is never begun again by itself.
         contexts: Makes the context of the server's methods; a `RequestContext` by default.
+        accounting: Knows what models cost, and what turns may take.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class Host:
         attachments: Attachments,
         *,
         own: bool,
+        accounting: Accounting,
         contexts: Contexts | None = None,
     ) -> None:
         server.store = scoped(store)
@@ -113,6 +119,7 @@ class Host:
         self._attachments = attachments
         self._store = store
         self.own = own
+        self._accounting = accounting
         self._contexts = contexts
         self._planner = Planner(server, attachments)
 
@@ -143,7 +150,9 @@ class Host:
         """Return the order for a request that passed the pre-flight; see `Planner.plan`."""
         with entered(Scope(context)):
             plan = await self._planner.plan(request, context, self.theirs(context))
-        return order_of(request, body, plan, terms, context)
+        reserves = await self._accounting.reserve(plan, self._store, context)
+        ordered = order_of(request, body, plan, terms, context)
+        return replace(ordered, order=replace(ordered.order, reserves=reserves))
 
     def encode(self, event: BaseModel) -> bytes:
         """Return an event as readers get it."""
@@ -156,16 +165,22 @@ class Host:
 
     async def answer(self, running: RunningTurn) -> AsyncGenerator[ThreadStreamEvent]:
         """Do what was asked for; whatever fails is the error event at the end."""
-        context = running.context
+        context, accounting = running.context, self._accounting
+        running.account = accounting.account(context.principal)
+        running.usage.currency = accounting.currency
+        observing = Observing(running.usage, accounting.price_of)
         try:
             if not self.own:
                 await running.touch()
-            async with aclosing(self._answer(running, self.theirs(context))) as events:
-                async for event in events:
-                    if isinstance(event, ThreadItemUpdatedEvent):
-                        yield event
-                    elif (shown := _outgoing(event, context)) is not None:
-                        yield shown
+            with listening(observing):
+                async with aclosing(self._answer(running, self.theirs(context))) as events:
+                    async for event in events:
+                        if isinstance(event, ThreadItemUpdatedEvent):
+                            yield event
+                        elif (shown := _outgoing(event, context)) is not None:
+                            yield shown
+            for notice in note_end(running, observing):
+                yield notice
         except LeaseLostError:
             raise
         except CustomStreamError as error:

@@ -1,9 +1,13 @@
-"""What an agent's run tells of the turn that it is: its calls of tools, its tokens, its failure."""
+"""What an agent's run tells of the turn that it is: its calls of tools and models, its failure."""
+
+from datetime import UTC, datetime
 
 from chatkit.errors import CustomStreamError
-from pydantic_core import to_json
+from chatkit.types import NoticeEvent, SDKHiddenContextItem
 
+from chatkeep.agent.observing import Observing
 from chatkeep.errors import (
+    BudgetExceededError,
     ModelCredentialsError,
     ModelError,
     ModelInterruptedError,
@@ -12,6 +16,8 @@ from chatkeep.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
+from chatkeep.ids import new_item_id
+from chatkeep.models.calls import Finish, Tokens
 from chatkeep.ports import Store, TurnState
 from chatkeep.turns.patience import patient
 from chatkeep.turns.running import RunningTurn
@@ -39,6 +45,35 @@ def note_failure(running: RunningTurn, error: CustomStreamError) -> None:
         running.fail(TurnState.FAILED, "error")
 
 
+_EARLY: dict[Finish, str] = {
+    "length": "The answer was cut off at the model's length limit.",
+    "content_filter": "The provider's filter stopped this answer.",
+}
+
+_FOR_THE_MODEL = {
+    "length": "The assistant's previous answer was cut off at the model's length limit.",
+    "content_filter": "The provider's filter stopped the assistant's previous answer.",
+    "budget": "The assistant's previous answer ended early, as a budget was used up.",
+}
+
+
+def note_end(running: RunningTurn, observing: Observing) -> list[NoticeEvent]:
+    """Note how the answer of a turn ended, for the model in what comes next; return the notices."""
+    notices = [*observing.notices()]
+    if observing.early is not None:
+        running.ends_early(observing.early, _EARLY[observing.early])
+    if running.notice is None or running.state is not TurnState.COMPLETED:
+        return notices
+    note = SDKHiddenContextItem(
+        id=new_item_id("sdk_hidden_context"),
+        thread_id=running.turn.thread_id,
+        created_at=datetime.now(UTC),
+        content=_FOR_THE_MODEL[running.reason or ""],
+    )
+    running.draft.add(note.thread_id, note)
+    return [*notices, NoticeEvent(level="warning", message=running.notice)]
+
+
 class TurnNotes:
     """Takes the notes of an agent's run down; see `chatkeep.agent.notes`."""
 
@@ -50,15 +85,30 @@ class TurnNotes:
         """Note what the run waits for."""
         self._running.doing = what
 
-    def used(self, requests: int, input_tokens: int, output_tokens: int) -> None:
-        """Note how many tokens it took."""
-        usage = {
-            "requests": requests,
-            "input_tokens": input_tokens,
-            "output_tokens": output_tokens,
-            "total_tokens": input_tokens + output_tokens,
-        }
-        self._running.usage = to_json(usage).decode()
+    async def model_begins(self, last: Tokens | None) -> None:
+        """Put more aside for the turn when what it has left is not enough for another call.
+
+        The first call is what was put aside as the turn began.
+
+        Raises:
+            BudgetExceededError: There is no more.
+            LeaseLostError: Another instance works on the turn.
+        """
+        running, account = self._running, self._running.account
+        if account is None or last is None or not account.budgets:
+            return
+        used = running.usage.tokens, running.usage.micros
+        reserves = account.reserving(last.input + last.output, used)
+        turn = running.turn
+        if reserves.tokens <= turn.tokens and reserves.cost <= turn.cost:
+            return
+        running.turn = await patient(
+            lambda: self._store.reserve_turn(turn.id, turn.fence, reserves, used, running.context)
+        )
+
+    def over_budget(self, error: BudgetExceededError) -> None:
+        """Note that the turn ends with what it has."""
+        self._running.ends_early("budget", f"This answer ends here. {error}")
 
     def completed(self) -> None:
         """Note that the answer is complete."""

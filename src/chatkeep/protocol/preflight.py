@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from chatkit.types import (
     ClientToolCallItem,
+    InferenceOptions,
     ItemsListReq,
     StructuredInputItem,
     ThreadItem,
@@ -115,13 +116,16 @@ class Preflight:
             raise InvalidRequestError("params.input: a message needs content or an attachment")
         if self._attachments is not None:
             await self._attachments.check_message(message.attachments, thread_id, context)
-        chosen = message.inference_options.model
-        if self._catalog is not None and self._catalog.find(chosen) is None:
-            offered = ", ".join(entry.id for entry in self._catalog.entries)
+        self._check_choices(message.inference_options, context)
+
+    def _check_choices(self, options: InferenceOptions, context: RequestContext) -> None:
+        tenant, choice = context.principal.tenant, options.tool_choice
+        catalog, chosen = self._catalog, options.model
+        if catalog is not None and chosen is not None and catalog.find(chosen, tenant) is None:
+            offered = ", ".join(entry.id for entry in catalog.offered(tenant)) or "none"
             raise InvalidRequestError(
                 f"params.input.inference_options.model: not offered here; choose from {offered}"
             )
-        choice = message.inference_options.tool_choice
         if choice is not None and self._tool_choices is not None:
             ids = self._tool_choices.offered(context)
             if choice.id not in ids:

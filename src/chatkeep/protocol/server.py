@@ -86,7 +86,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Answer the message, or go on behind a client tool's result or a user's answers."""
         message = input_user_message or await self._last_message(thread, context)
-        answering = self._answerers.choose(message.inference_options.model if message else None)
+        tenant = context.principal.tenant
+        answering = self._choose(message, tenant)
         if answering.tools.any:
             answering = answering.choosing(self._tool_choices.chosen(input_user_message, context))
         running = _running()
@@ -178,8 +179,8 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         context: RequestContext,
     ) -> Naming:
         asked = None
-        names = answering.entry or self._catalog.default
-        if message is not None and self._titles_by_model and names.titles:
+        names = answering.entry or self._catalog.find(None, context.principal.tenant)
+        if message is not None and self._titles_by_model and names is not None and names.titles:
             asked = title_from_model(names, message)
         return Naming(self.store, thread, message, context, asked)
 
@@ -205,12 +206,25 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         answering: Answering,
         context: RequestContext,
     ) -> Recalled:
-        running, named = _running(), answering.entry or self._catalog.default
+        running = _running()
+        named = answering.entry or self._catalog.find(None, context.principal.tenant)
         gone = running.draft.replaced if running else ()
         try:
             return await self._recall.recall(thread, newest, answering, named, context, gone=gone)
         except ModelRequestError as error:
             raise CustomStreamError(str(error), allow_retry=False) from error
+
+    def _choose(self, message: UserMessageItem | None, tenant: str) -> Answering:
+        """Return who answers.
+
+        Raises:
+            CustomStreamError: No model is offered to the user's tenant.
+        """
+        chosen = message.inference_options.model if message else None
+        answering = self._answerers.choose(chosen, tenant)
+        if answering is None:
+            raise CustomStreamError("No model is offered to your organisation.", allow_retry=False)
+        return answering
 
 
 def _running() -> RunningTurn | None:

@@ -2,16 +2,21 @@
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from chatkeep.errors import SettingsError
 from chatkeep.loopback import is_loopback
+from chatkeep.settings.models import KEYS
+from chatkeep.settings.references import resolve
+from chatkeep.settings.remedies import place_of, remedy_of
 from chatkeep.settings.tree import Settings, walk
+from chatkeep.settings.types import json_table
 
 PREFIX = "CHATKEEP_"
 FILE_NAME = "chatkeep.toml"
@@ -24,12 +29,9 @@ ALIASES = {
     "REDIS_URL": "relay.url",
     "MODEL_NAME": "models.name",
     "CHATKEEP_PROVIDER": "models.provider",
-    "OPENAI_API_KEY": "models.openai_api_key",
     "OPENAI_BASE_URL": "models.openai_base_url",
-    "OPENROUTER_API_KEY": "models.openrouter_api_key",
-    "GEMINI_API_KEY": "models.gemini_api_key",
     "OLLAMA_HOST": "models.ollama_host",
-}
+} | KEYS
 """Environment names that are not `CHATKEEP_SECTION_FIELD`, and the fields they stand for."""
 
 
@@ -54,11 +56,13 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     directory = Path.cwd() if directory is None else directory
+    dotenv = _read_dotenv(directory / ".env")
     values: dict[str, tuple[object, str]] = {}
     values |= _read_file(file or directory / FILE_NAME, required=file is not None)
-    values |= _read_names(_read_dotenv(directory / ".env"), f"{directory / '.env'}: ")
+    values |= _read_names(dotenv, f"{directory / '.env'}: ")
     values |= _read_names(environ, "environment variable ")
     values |= {k: (v, "command line") for k, v in (overrides or {}).items() if v is not None}
+    _follow_references(values, dotenv, environ)
     settings = _build(values)
     _check_exposure(settings)
     return settings
@@ -139,14 +143,35 @@ def _value_of(name: str, environ: Mapping[str, str], where: str) -> str | None:
     if direct and path:
         raise SettingsError(f"{where}{name} and {name}_FILE are both set; set one of them")
     if path:
-        try:
-            return Path(path).read_text(encoding="utf-8").strip() or None
-        except (OSError, UnicodeDecodeError) as error:
-            # Not its name, which is a key when somebody mistook one for the other.
-            raise SettingsError(
-                f"{where}{name}_FILE: the file that it names cannot be read ({_reason(error)})"
-            ) from error
+        return _text_of(Path(path), f"{where}{name}_FILE: the file that it names")
     return direct or None
+
+
+def _text_of(path: Path, what: str) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        # Not its name, which is a key when somebody mistook one for the other.
+        raise SettingsError(f"{what} cannot be read ({_reason(error)})") from error
+
+
+def _follow_references(
+    values: dict[str, tuple[object, str]], dotenv: Mapping[str, str], environ: Mapping[str, str]
+) -> None:
+    """Put secrets that stand elsewhere where the endpoints refer to them."""
+    if "models.endpoints" not in values:
+        return
+    raw, source = values["models.endpoints"]
+    with suppress(ValueError):  # not JSON, as the reader of the tree will say
+        raw = json_table(raw)
+
+    def look_up(kind: str, name: str) -> str | None:
+        if kind == "file":
+            return _text_of(Path(name).expanduser(), "a file of models.endpoints")
+        found = _value_of(name, environ, "environment variable ")
+        return found or _value_of(name, dotenv, ".env: ")
+
+    values["models.endpoints"] = (resolve(raw, look_up), source)
 
 
 def _build(values: Mapping[str, tuple[object, str]]) -> Settings:
@@ -158,23 +183,16 @@ def _build(values: Mapping[str, tuple[object, str]]) -> Settings:
         return Settings.model_validate(tree)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        path = [part for part in problem["loc"] if isinstance(part, str)]
-        dotted = ".".join(path[:2])
-        if dotted == "auth" and problem["type"] == "value_error":
+        dotted = ".".join(str(part) for part in problem["loc"][:2])
+        if len(problem["loc"]) == 1 and problem["type"] == "value_error":
             # Settings that do not go together; the sentence names them.
             raise SettingsError(str(problem["ctx"]["error"])) from error
         source = values.get(dotted, (None, "default"))[1]
-        remedy = dict(_descriptions(Settings)).get(dotted, "")
-        message = f"{dotted} ({source}): {problem['msg']}; expected {remedy}"
+        unknown = problem["type"] == "extra_forbidden"
+        place = place_of(Settings, problem["loc"], unknown=unknown)
+        remedy = remedy_of(Settings, problem["loc"])
+        message = f"{place} ({source}): {problem['msg']}; expected {remedy}"
         raise SettingsError(message) from error
-
-
-def _descriptions(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _descriptions(field.annotation, f"{name}.")
-        else:
-            yield prefix + name, field.description or ""
 
 
 def _check_exposure(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from chatkeep.settings.auth import Auth
+from chatkeep.settings.budgets import Budgets
 from chatkeep.settings.cache import Cache
 from chatkeep.settings.models import Models
 from chatkeep.settings.section import Section
@@ -150,6 +151,7 @@ class Settings(Section):
     relay: Relay = Relay()
     auth: Auth = Auth()
     models: Models = Models()
+    budgets: Budgets = Budgets()
     cache: Cache = Cache()
     files: Files = Files()
     retention: Retention = Retention()

@@ -3,6 +3,7 @@
 The reasons that they raise are a part of one line, and never hold the value: it may be a secret.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -30,6 +31,16 @@ def comma_pairs(value: Any) -> Any:
     if len(set(names)) < len(names):
         raise ValueError("a name comes twice")
     return dict(zip(names, (number.strip() for _, _, number in pairs), strict=True))
+
+
+def json_table(value: Any) -> Any:
+    """Read a text as JSON; a table stays one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("not JSON") from None  # its message shows a part of the value
 
 
 def _url(value: str) -> str:
@@ -79,6 +90,12 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _proxy_url(value: SecretStr) -> SecretStr:
+    """Return the URL of a proxy that we can speak to; it may have a password in it."""
+    _url(value.get_secret_value())
+    return value
+
+
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(comma_list)
 ]
@@ -89,11 +106,14 @@ Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+ProxyURL = Annotated[SecretStr, AfterValidator(_proxy_url)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
 PublicURL = Annotated[str, AfterValidator(lambda value: _url(value).rstrip("/"))]
 Types = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[a-z0-9.+-]+/([a-z0-9.+-]+|\*)$|^\*/\*$")], ...],
     BeforeValidator(comma_list),
 ]
 HomePath = Annotated[Path, AfterValidator(Path.expanduser)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Seconds = Annotated[float, Field(gt=0)]
 Days = Annotated[int, Field(le=36_500)]

@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import itertools
 import json
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -138,6 +138,9 @@ class ScriptedProvider:
         if not request.get("stream"):
             text = ""
             for step in steps:
+                if isinstance(step, Fail) and not text:
+                    _write_failure(writer, step)
+                    return
                 text += step.text if isinstance(step, Text) else ""
                 if isinstance(step, Pause):
                     await _sleep(step.seconds, reader)
@@ -277,18 +280,24 @@ def _write_frame(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 def _write_failure(writer: asyncio.StreamWriter, step: Fail) -> None:
-    error = {"message": step.message, "type": "scripted"}
-    _write_json(writer, {"error": error}, HTTPStatus(step.status))
+    error = {"message": step.message, "type": "scripted", "code": step.code}
+    _write_json(writer, {"error": error}, HTTPStatus(step.status), step.headers)
 
 
 def _write_json(
-    writer: asyncio.StreamWriter, data: dict[str, Any], status: HTTPStatus = HTTPStatus.OK
+    writer: asyncio.StreamWriter,
+    data: dict[str, Any],
+    status: HTTPStatus = HTTPStatus.OK,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     body = json.dumps(data).encode()
-    writer.write(
-        b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-        % (status, status.phrase.encode(), len(body), body)
-    )
+    all_headers = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **(headers or {}),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
+    writer.write(f"HTTP/1.1 {status} {status.phrase}\r\n{lines}\r\n".encode() + body)
 
 
 async def _main(port: int) -> None:

@@ -26,6 +26,7 @@ from chatkeep.testing.store_lists import ListsContract
 from chatkeep.testing.store_pages import PagesContract, item_ids, thread_ids
 from chatkeep.testing.store_samples import asking, file, hidden, image, message, question, thread
 from chatkeep.testing.store_sharing import SharingContract
+from chatkeep.testing.store_spending import SpendingContract
 from chatkeep.testing.store_tenancy import TenancyContract
 from chatkeep.testing.store_turns import TurnsContract
 from chatkeep.testing.store_upkeep import UpkeepContract
@@ -43,6 +44,7 @@ class StoreContract(
     SharingContract,
     TurnsContract,
     KeepingContract,
+    SpendingContract,
     UpkeepContract,
     TenancyContract,
 ):

@@ -10,7 +10,21 @@ from pydantic import BaseModel
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import NotFoundError
-from chatkeep.ports import EventRow, Share, Store, TurnEnd, TurnState
+from chatkeep.ports import (
+    Budget,
+    EventRow,
+    Period,
+    Record,
+    Reservation,
+    Scope,
+    Share,
+    Spent,
+    Store,
+    TurnEnd,
+    TurnState,
+    Unit,
+)
+from chatkeep.ports.spending import COUNTED
 from chatkeep.testing.store_samples import (
     MOMENT,
     asking,
@@ -44,6 +58,15 @@ def _rename(changed: ThreadMetadata) -> None:
 def _shared(at: Ids, context: RequestContext) -> Share:
     return Share(at.share, context.principal, at.thread, 9, MOMENT, None)
 
+
+EVERY_BUDGET = [
+    Budget(scope, period, unit, 1_000)
+    for scope in Scope
+    for period in Period
+    for unit in Unit
+    if scope is not Scope.TENANT
+]
+"""Each of a user's, with room for what these tests do."""
 
 Operation = Callable[[Store, Ids, RequestContext], Awaitable[Any]]
 
@@ -118,6 +141,18 @@ OPERATIONS: dict[str, Operation] = {
     "keep_turns": lambda s, at, c: s.keep_turns(
         [sign(at.turn, 1, c, lease=9, rows=[EventRow(3, 3, "mine")], doing="mine")]
     ),
+    "reserve_turn": lambda s, at, c: s.reserve_turn(
+        at.turn, 1, Reservation(11, 11, "USD", EVERY_BUDGET), (1, 1), c
+    ),
+    "begin_turn within budgets": lambda s, at, c: s.begin_turn(
+        turn_order(
+            "trn_new",
+            at.thread,
+            queue=True,
+            reserves=Reservation(3, 3, "USD", EVERY_BUDGET),
+        ),
+        c,
+    ),
     "begin_tool_call": lambda s, at, c: s.begin_tool_call(at.turn, 1, "call_1", "mine", c),
     "end_tool_call": lambda s, at, c: s.end_tool_call(at.turn, 1, "call_1", c),
     "load_tool_calls": lambda s, at, c: s.load_tool_calls(at.turn, c),
@@ -131,12 +166,24 @@ OPERATIONS: dict[str, Operation] = {
     "load_turn_events": lambda s, at, c: s.load_turn_events(at.turn, 0, 9, c),
     "cancel_turn": lambda s, at, c: s.cancel_turn(at.turn, c),
     "end_turn": lambda s, at, c: s.end_turn(
-        at.turn, 1, TurnEnd(TurnState.COMPLETED, items=[message("msg_9")]), c
+        at.turn,
+        1,
+        TurnEnd(
+            TurnState.COMPLETED,
+            items=[message("msg_9")],
+            spent=[Spent("mine", "USD", 1, 2, 3, 4, 5, 6, 7)],
+        ),
+        c,
     ),
     "end_turn with all": lambda s, at, c: s.end_turn(
         at.turn,
         1,
-        TurnEnd(TurnState.COMPLETED, removed=[at.item], events=[EventRow(3, 3, "mine")], read=True),
+        TurnEnd(
+            TurnState.COMPLETED,
+            removed=[at.item],
+            events=[EventRow(3, 3, "mine")],
+            read=True,
+        ),
         c,
     ),
     "end_turn without items": lambda s, at, c: s.end_turn(at.turn, 1, TurnEnd(TurnState.FAILED), c),
@@ -205,10 +252,14 @@ async def furnish(store: Store, context: RequestContext, mark: str) -> None:
     await store.add_thread_item("thr_1", message("msg_2", mark), context)
     await store.add_feedback("thr_1", ["msg_1", "msg_2"], "positive", context)
     await store.create_share("thr_1", "shr_1", f"digest of {context.principal}", None, context)
-    order = turn_order("trn_1", "thr_1", key="key_1", request=json.dumps(mark))
+    reserves = Reservation(10, 10, "USD")
+    order = turn_order("trn_1", "thr_1", key="key_1", request=json.dumps(mark), reserves=reserves)
     await store.begin_turn(order, context)
     await store.keep_turns([sign("trn_1", 1, context, rows=[EventRow(1, 2, mark)], doing=mark)])
     await store.begin_tool_call("trn_1", 1, "call_1", mark, context)
+    whose = {"tenant": context.principal.tenant, "owner": context.principal.user}
+    spent: Record = {"day": 20_000, "model": mark, "currency": "USD", **dict.fromkeys(COUNTED, 1)}
+    await store.write_records("spending", [{**whose, **spent}])
 
 
 @pytest.mark.asyncio

@@ -42,6 +42,7 @@ ONE_OF_EVERYTHING = {
     "turns": 1,
     "turn_events": 1,
     "tool_calls": 1,
+    "spending": 1,
 }
 """What `furnish` gives a user, as a receipt has it."""
 

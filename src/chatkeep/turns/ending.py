@@ -6,7 +6,7 @@ from functools import partial
 import structlog
 
 from chatkeep.errors import HeldError, LeaseLostError, NotFoundError, StoreUnavailableError
-from chatkeep.ports import Store, TurnEnd
+from chatkeep.ports import Store, TurnEnd, TurnKeeping
 from chatkeep.turns.patience import patient
 from chatkeep.turns.running import RunningTurn
 
@@ -36,11 +36,12 @@ async def end(running: RunningTurn, store: Store, *, replaces: bool) -> None:
     last = TurnEnd(
         state=running.state,
         reason=running.reason,
-        usage=running.usage,
+        usage=running.usage.text(),
         items=items,
         removed=tuple(running.draft.replaced) if replaces else (),
         events=running.log.rows(hidden=True),
         read=running.log.seen,
+        spent=running.usage.spent(),
     )
     try:
         await _store_end(running, store, last)
@@ -59,6 +60,9 @@ async def hand_back(running: RunningTurn, store: Store) -> None:
     """Give a turn that can begin again to whoever takes it."""
     turn = running.turn
     try:
+        if running.usage.version != running.kept_usage:
+            kept = TurnKeeping(turn.principal, turn.id, turn.fence, usage=running.usage.text())
+            await store.keep_turns([kept])
         await store.release_turn(turn.id, turn.fence, running.context)
     except (LeaseLostError, NotFoundError, StoreUnavailableError) as error:
         # Then its lease runs out, which comes to the same.

@@ -62,6 +62,8 @@ class Keeper:
         self._holder = holder
         self._lease = lease
         self._renewed: dict[str, float] = {}
+        self._counted: dict[str, int] = {}
+        self._used: dict[str, float] = {}
         self._stalled: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._stops_at = 0.0
@@ -106,6 +108,8 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - without it all turns here would be lost
                 _log.error("keeping turns failed", **describe(error))
         self._renewed.clear()
+        self._counted.clear()
+        self._used.clear()
         self._stalled.clear()
 
     async def _store_due(self, now: float) -> None:
@@ -122,8 +126,13 @@ class Keeper:
         soon = log.unsaved_bytes > 0 and running.wanted
         rows = log.rows() if much or soon else []
         renews = now - self._renewed.setdefault(turn.id, now) >= self._lease / _RENEWALS
-        if not (rows or renews):
+        version = running.usage.version
+        counts = version != running.kept_usage
+        # Most turns end at once when their model has, and that stores it.
+        waited = counts and now - self._used.setdefault(turn.id, now) >= _FLUSH_SECONDS
+        if not (rows or renews or waited):
             return None
+        self._counted[turn.id] = version
         return TurnKeeping(
             turn.principal,
             turn.id,
@@ -131,6 +140,7 @@ class Keeper:
             lease=self._lease,
             rows=rows,
             doing=running.doing,
+            usage=running.usage.text() if counts else None,
         )
 
     def _note(self, batch: Sequence[TurnKeeping], held: set[str], now: float) -> None:
@@ -143,6 +153,8 @@ class Keeper:
                 running.lose()
                 continue
             self._renewed[kept.turn_id] = now
+            running.kept_usage = self._counted[kept.turn_id]
+            self._used.pop(kept.turn_id, None)
             if kept.rows:
                 running.log.saved(kept.rows[-1].last)
                 running.wanted = False

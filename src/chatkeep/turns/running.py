@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from chatkeep.agent.usage import Usage
 from chatkeep.context import Lease, RequestContext
 from chatkeep.ports import Store, Turn, TurnState
+from chatkeep.turns.account import Account
 from chatkeep.turns.draft import Draft
 from chatkeep.turns.log import TurnLog
 from chatkeep.turns.patience import patient
@@ -36,7 +38,10 @@ class RunningTurn:
         log: Its events.
         draft: Its items that are not stored yet.
         doing: What it waits for, in a few words for operators.
-        usage: Tokens used, as JSON text.
+        usage: What it took, that of earlier holders with it.
+        account: What it may take.
+        notice: What the user is told at its end, when that came early.
+        kept_usage: The version of the usage that is stored.
         state: How it will end.
         reason: Why, in a word.
         unknown: Tools that it had called, of which nobody knows whether they took effect.
@@ -65,7 +70,10 @@ class RunningTurn:
         self.log.open(opening)
         self.draft = Draft(store, turn.thread_id, self.context, self.touched_by_store)
         self.doing: str | None = None
-        self.usage: str | None = None
+        self.usage = Usage.read(turn.usage)
+        self.account: Account | None = None
+        self.notice: str | None = None
+        self.kept_usage = 0
         self.state = TurnState.COMPLETED
         self.reason: str | None = None
         self.stopping: str | None = None
@@ -112,6 +120,11 @@ class RunningTurn:
         """Note that the turn ends badly; the first to say so has it."""
         if self.state is TurnState.COMPLETED:
             self.state, self.reason = state, reason
+
+    def ends_early(self, reason: str, notice: str) -> None:
+        """Note that the turn completes before its work was done, and what to tell the user."""
+        if self.state is TurnState.COMPLETED and self.reason is None:
+            self.reason, self.notice = reason, notice
 
     def stop(self, reason: str) -> None:
         """Tell the turn to stop, which keeps what it has. Does nothing when it was told already.

@@ -1,7 +1,7 @@
 """What the parts of the store share."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import LeaseLostError, NotFoundError
@@ -58,6 +58,10 @@ class Asking(Store):
         if context.lease is None:
             return await self._db.command(command)
         return await self._write(context, queue, command)
+
+    async def _raise_lost(self, key: Key, turn_id: str) -> NoReturn:
+        await self._one(self._statements.load_turn(key, turn_id))
+        raise LeaseLostError
 
     async def _start(self, after: str | None, order: Order, scope: Scope, position: Find) -> int:
         """Return where a page starts.

@@ -16,6 +16,7 @@ from chatkeep.stores.mongo.schema import (
     ITEMS,
     OWNERS,
     SHARES,
+    SPENDING,
     THREADS,
     TOOL_CALLS,
     TURN_EVENTS,
@@ -32,6 +33,7 @@ from chatkeep.stores.mongo.statements.common import (
     words_of,
 )
 from chatkeep.stores.mongo.statements.sharing import SHARE
+from chatkeep.stores.mongo.statements.spending import SUMS
 from chatkeep.stores.mongo.statements.tool_calls import TOOL_CALL
 from chatkeep.stores.mongo.statements.turns import TURN
 
@@ -72,7 +74,7 @@ class Table:
     def record(self, document: Document) -> Record:
         """Return a document as a record."""
         # An earlier version has left out what it did not know.
-        shown = {"event_at": None, "doing": None, **document}
+        shown = {"event_at": None, "doing": None, "tokens": None, "cost": None, **document}
         return {name: _plain(name, shown[self.names.get(name, name)]) for name in self.fields}
 
     def write(self, record: Record, doc: int | None) -> Update:
@@ -147,6 +149,7 @@ TABLES = {
         (*_NAME, "turn_id", "first", "last", "body"),
     ),
     "tool_calls": Table(TOOL_CALLS, (*_NAME, "turn_id", "seq"), TOOL_CALL),
+    "spending": Table(SPENDING, (*_NAME, "day", "model", "currency"), SUMS),
 }
 """By their names."""
 

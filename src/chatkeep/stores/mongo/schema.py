@@ -36,6 +36,8 @@ TURN_EVENTS: Final = "turn_events"
 """As in SQL."""
 TOOL_CALLS: Final = "tool_calls"
 """As in SQL."""
+SPENDING: Final = "spending"
+"""As in SQL; `owner` is empty for the whole tenant."""
 _SCHEMA: Final = "schema"
 _THIS: Final = {"_id": "chatkeep"}
 
@@ -90,9 +92,12 @@ INDEXES: Final = {
         _index("thread_id", unique=True, only={"state": "running"}, name="one_running"),
         _index("thread_id", "-state", "created_at"),
         _index("thread_id", "created_at"),
+        # For what is put aside for open ones, of a user and of a whole tenant.
+        _across("tenant", "state", "owner"),
     ],
     TURN_EVENTS: [_index("turn_id", "first", unique=True)],
     TOOL_CALLS: [_index("turn_id", "seq", unique=True)],
+    SPENDING: [_index("day", "model", "currency", unique=True)],
 }
 """For what users ask."""
 
@@ -106,6 +111,7 @@ ACROSS: Final = {
         _across("logged", "ended_at", only={"logged": True}),
         _across("holder", only={"cancel_requested": True, "state": "running"}),
     ],
+    SPENDING: [_across("day"), _across("tenant", "day")],
 }
 """For what is asked across users."""
 

@@ -8,7 +8,7 @@ from chatkeep.stores.encoding import milliseconds
 from chatkeep.stores.mongo.asking import Asking
 from chatkeep.stores.mongo.commands import Commands
 from chatkeep.stores.mongo.statements import Document, Find, Key
-from chatkeep.stores.mongo.turns import milliseconds_of, turn_of
+from chatkeep.stores.mongo.turn_documents import milliseconds_of, turn_of
 
 _PAGE = 100
 
@@ -48,7 +48,9 @@ class Takeovers(Asking):
         for each in ordered:
             key, turn_id, fence = this = _kept(each)
             lease = None if each.lease is None else milliseconds_of(each.lease)
-            signs.append(say.keep_turn(key, turn_id, fence, lease, each.rows, each.doing))
+            signs.append(
+                say.keep_turn(key, turn_id, fence, lease, each.rows, each.doing, each.usage)
+            )
             rows += [(this, say.put_event(key, turn_id, row)) for row in each.rows]
         asked = self._across.held_turns([_kept(each) for each in ordered])
 

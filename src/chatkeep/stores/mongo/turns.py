@@ -2,21 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NoReturn
 
-from chatkeep.context import Principal, RequestContext
+from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
-from chatkeep.stores.encoding import attachments_of, milliseconds, moment_of
+from chatkeep.ports.spending import Scope
+from chatkeep.stores.budgeting import scopes_of
+from chatkeep.stores.encoding import attachments_of, milliseconds
 from chatkeep.stores.mongo.asking import found, key_of
 from chatkeep.stores.mongo.commands import Commands
+from chatkeep.stores.mongo.spending import Spending
 from chatkeep.stores.mongo.statements import Document, Key, NewItem
-from chatkeep.stores.mongo.writing import Writing, new_item, new_thread
+from chatkeep.stores.mongo.turn_documents import milliseconds_of, turn_of
+from chatkeep.stores.mongo.writing import new_item, new_thread
 
-_SCHEME = "turn"
 
-
-class Turns(Writing):
+class Turns(Spending):
     """Work on answers, as its users and its holder see it."""
 
     async def begin_turn(self, order: TurnOrder, context: RequestContext) -> Turn:
@@ -36,9 +37,17 @@ class Turns(Writing):
             if await commands.one(say.load_turn(key, order.id)) is not None:
                 raise ConflictError("There is a turn with this id.")
             waits = await self._enter(commands, key, order, message, place)
-            return await self._start_turn(commands, key, order, waits=waits)
+            row = await self._start_turn(commands, key, order, waits=waits)
+            if order.reserves:
+                turn = turn_of(row)
+                await self._refuse_beyond(commands, key, turn, order.reserves, turn.created_at)
+            return row
 
-        return turn_of(await self._db.write_once(key, work))
+        # Those of one process who look at what their tenant has spent queue rather than give way.
+        budgets = order.reserves.budgets if order.reserves else ()
+        shared = Scope.TENANT in scopes_of(budgets)
+        queue = (key.tenant, "budgets") if shared else key
+        return turn_of(await self._db.write_once(queue, work))
 
     async def find_turn(self, key: str, context: RequestContext) -> Turn | None:
         """Return the user's turn with an idempotency key, if there is one."""
@@ -110,14 +119,18 @@ class Turns(Writing):
         async def work(commands: Commands) -> Turn:
             doc = await self._reserve(commands, key, len(items)) if items else 0
             if row := await commands.take(ending):
+                turn = turn_of(row)
                 await self._store_end(commands, key, row, end, items, doc)
-                return turn_of(row)
+                await self._add_spending(commands, key, turn, end.spent)
+                return turn
             turn = turn_of(found(await commands.one(say.load_turn(key, turn_id))))
             if (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
                 raise LeaseLostError
             return turn
 
-        return await self._db.write((*key, turn_id), work)
+        # All of a tenant's ends change its sum: those of one process queue rather than give way.
+        queue = (key.tenant, "spending") if end.spent else (*key, turn_id)
+        return await self._db.write(queue, work)
 
     async def _enter(
         self,
@@ -188,42 +201,3 @@ class Turns(Writing):
         if item_ids:
             await self._refuse_if_held(commands, key)
             await commands.delete(self._statements.delete_items(key, thread_id, item_ids))
-
-    async def _raise_lost(self, key: Key, turn_id: str) -> NoReturn:
-        await self._one(self._statements.load_turn(key, turn_id))
-        raise LeaseLostError
-
-
-def milliseconds_of(seconds: float) -> int:
-    """Return a lease as the database counts it."""
-    return round(seconds * 1000)
-
-
-def turn_of(row: Document) -> Turn:
-    """Return a turn as it is stored."""
-    return Turn(
-        id=row["id"],
-        principal=Principal(row["tenant"], row["owner"], _SCHEME),
-        thread_id=row["thread_id"],
-        state=TurnState(row["state"]),
-        reason=row["reason"],
-        request=row["request"],
-        key=row["key"],
-        digest=row["digest"],
-        holder=row["holder"],
-        fence=row["fence"],
-        lease_until=_moment(row["lease_until"]),
-        cancel_requested=row["cancel_requested"],
-        touched=row["touched"],
-        last_event=row["last_event"],
-        # An earlier version has left out what it did not know.
-        event_at=_moment(row.get("event_at")),
-        doing=row.get("doing"),
-        usage=row["usage"],
-        created_at=moment_of(row["created_at"]),
-        ended_at=_moment(row["ended_at"]),
-    )
-
-
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else moment_of(milliseconds)

@@ -16,6 +16,7 @@ from chatkeep.stores.mongo.schema import (
     ITEMS,
     OWNERS,
     SHARES,
+    SPENDING,
     THREADS,
     TOOL_CALLS,
     TURN_EVENTS,
@@ -26,7 +27,7 @@ from chatkeep.stores.mongo.writing import Writing
 
 _SCHEME = "operator"
 _CHUNK = 500  # MongoDB advises to change no more than 1,000 documents at once
-_ERASED = (TOOL_CALLS, TURN_EVENTS, TURNS, SHARES, ATTACHMENTS, ITEMS, THREADS, OWNERS)
+_ERASED = (SPENDING, TOOL_CALLS, TURN_EVENTS, TURNS, SHARES, ATTACHMENTS, ITEMS, THREADS, OWNERS)
 """What is erased, each before that which it refers to."""
 
 

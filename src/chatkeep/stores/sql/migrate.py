@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chatkeep.errors import SettingsError
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every migration in `chatkeep.stores.migrations.versions`, oldest first."""
 
 HEAD = REVISIONS[-1]

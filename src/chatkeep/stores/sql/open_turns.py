@@ -119,7 +119,13 @@ def _key(kept: TurnKeeping) -> _Key:
 
 def _sign(kept: TurnKeeping) -> Parameters:
     lease = None if kept.lease is None else whole_ms(kept.lease)
-    sign = {"fence": kept.fence, "lease": lease, "last": last_of(kept.rows), "doing": kept.doing}
+    sign = {
+        "fence": kept.fence,
+        "lease": lease,
+        "last": last_of(kept.rows),
+        "doing": kept.doing,
+        "usage": kept.usage,
+    }
     return key_of_principal(kept.principal, turn=kept.turn_id, **sign)
 
 

@@ -53,8 +53,8 @@ async def is_exempt(connection: AsyncConnection) -> bool:
 async def build(connection: AsyncConnection) -> None:
     """Put up the wall around every table. Idempotent."""
     for table in metadata.tables:
-        # A hold without an owner is one of all the tenant's users.
-        owners = f"('', {_OWNER})" if table == "holds" else f"({_OWNER})"
+        # Without an owner, a hold is one of all the tenant's users, and so is what was spent.
+        owners = f"('', {_OWNER})" if table in ("holds", "spending") else f"({_OWNER})"
         own = f"{_SCOPE} = 'user' AND {_TENANT} AND owner IN {owners}"
         rule = f"{_SCOPE} IN ('', 'everybody') OR ({own})"
         for statement in (
@@ -108,7 +108,7 @@ def _scope(
     owners = {
         (given["p_tenant"], given["p_owner"])
         for given in (*multiparams, params)
-        if given and "p_owner" in given
+        if given and given.get("p_owner")
     }
     if len(owners) != 1:
         return None

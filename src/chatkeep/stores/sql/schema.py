@@ -28,6 +28,8 @@ from sqlalchemy import (
     text,
 )
 
+from chatkeep.ports.spending import COUNTED
+
 _ESCAPE = "\x01"
 
 
@@ -308,6 +310,9 @@ turns = Table(
     # Its events are gone. The previous release does not know it, hence the default; nor do the
     # records that are copied.
     Column("pruned", Boolean, nullable=False, server_default=false(), info={"own": True}),
+    # What is put aside for it while it is open, and what it took once it has ended.
+    Column("tokens", BigInteger),
+    Column("cost", BigInteger),
     PrimaryKeyConstraint("tenant", "owner", "id"),
     ForeignKeyConstraint(
         ["tenant", "owner", "thread_id"],
@@ -388,4 +393,21 @@ tool_calls = Table(
         [turns.c.tenant, turns.c.owner, turns.c.id],
         ondelete="CASCADE",
     ),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("tenant", _name, nullable=False),
+    # Empty for the whole tenant: no user has an empty name.
+    Column("owner", _name, nullable=False),
+    # Counted from 1970-01-01, in UTC. Day 0 has one row of a tenant, without a model: the gate
+    # where turns queue that look at what the tenant has spent.
+    Column("day", BigInteger, nullable=False),
+    Column("model", _name, nullable=False),
+    Column("currency", String, nullable=False),
+    *[Column(name, BigInteger, nullable=False) for name in COUNTED],
+    PrimaryKeyConstraint("tenant", "owner", "day", "model", "currency"),
+    # For operators.
+    Index(None, "day"),
 )

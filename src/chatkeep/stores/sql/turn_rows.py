@@ -53,6 +53,9 @@ def turn_of(row: Row[Any]) -> Turn:
         usage=row.usage,
         created_at=moment_of(row.created_at),
         ended_at=_moment(row.ended_at),
+        # The release before has not said.
+        tokens=row.tokens or 0,
+        cost=row.cost or 0,
     )
 
 

@@ -9,19 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
+from chatkeep.ports.spending import cost_of, tokens_of
 from chatkeep.stores.encoding import attachments_of, milliseconds
 from chatkeep.stores.sql.base import Parameters, found, in_order, key_of, params
-from chatkeep.stores.sql.tool_calls import SqlHolding
+from chatkeep.stores.sql.spending import SqlSpending
 from chatkeep.stores.sql.turn_rows import event_values, last_of, turn_of, whole_ms
 from chatkeep.stores.sql.writing import SqlWriting, item_values, thread_values
 
 
-class SqlTurns(SqlWriting, SqlHolding):
+class SqlTurns(SqlWriting, SqlSpending):
     """Work on answers."""
 
     async def begin_turn(self, order: TurnOrder, context: RequestContext) -> Turn:
         """Store a turn with its thread and message: all, or nothing."""
         key = key_of(context, thread=order.thread_id, turn=order.id)
+        aside = order.reserves
         order_values = params(
             {
                 "request": order.request,
@@ -29,6 +31,8 @@ class SqlTurns(SqlWriting, SqlHolding):
                 "digest": order.digest,
                 "holder": order.holder,
                 "last": last_of(order.events) or 0,
+                "tokens": aside.tokens if aside else 0,
+                "cost": aside.cost if aside else 0,
             }
         )
         values = key | order_values
@@ -63,7 +67,10 @@ class SqlTurns(SqlWriting, SqlHolding):
             )
             if events:
                 await connection.execute(self._sql.put_event, events)
-            return turn_of(found(await self._first(connection, self._sql.load_turn, key)))
+            turn = turn_of(found(await self._first(connection, self._sql.load_turn, key)))
+            if aside:
+                await self._refuse_beyond(connection, key, turn, aside, turn.created_at)
+            return turn
 
         try:
             return await self._db.write_once(work)
@@ -140,13 +147,15 @@ class SqlTurns(SqlWriting, SqlHolding):
         key = key_of(context, turn=turn_id, fence=fence)
         last = last_of(end.events)
         how = {"state": str(end.state), "reason": end.reason, "usage": end.usage, "last": last}
-        values = key | params(how)
+        took = {"tokens": tokens_of(end.spent), "cost": cost_of(end.spent)}
+        values = key | params(how) | params(took)
 
         async def work(connection: AsyncConnection) -> Turn:
             ended = (await connection.execute(self._sql.end_turn, values)).rowcount
             turn = turn_of(found(await self._first(connection, self._sql.load_turn, key)))
             if ended:
                 await self._store_end(connection, {**key, "p_thread": turn.thread_id}, end)
+                await self._add_spending(connection, key, turn, end.spent)
             elif (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
                 raise LeaseLostError
             return turn

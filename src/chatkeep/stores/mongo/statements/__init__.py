@@ -20,6 +20,7 @@ from chatkeep.stores.mongo.statements.common import (
 from chatkeep.stores.mongo.statements.conversations import Conversations
 from chatkeep.stores.mongo.statements.finding import Finding
 from chatkeep.stores.mongo.statements.sharing import Sharing
+from chatkeep.stores.mongo.statements.spending import Spending
 from chatkeep.stores.mongo.statements.tool_calls import ToolCalls
 from chatkeep.stores.mongo.statements.turns import Turns
 
@@ -39,5 +40,5 @@ __all__ = [
 ]
 
 
-class Statements(Conversations, Finding, Sharing, Turns, ToolCalls):
+class Statements(Conversations, Finding, Sharing, Turns, ToolCalls, Spending):
     """The statements of a user, each by the name of what it does."""

@@ -9,6 +9,7 @@ from chatkeep.stores.mongo.schema import (
     HOLDS,
     OWNERS,
     SHARES,
+    SPENDING,
     THREADS,
     TURNS,
 )
@@ -28,8 +29,10 @@ from chatkeep.stores.mongo.statements.common import (
     literal,
 )
 from chatkeep.stores.mongo.statements.sharing import SHARE
-from chatkeep.stores.mongo.statements.turns import TURN
+from chatkeep.stores.mongo.statements.spending import SUMS, TAKEN
+from chatkeep.stores.mongo.statements.turns import OPEN, TURN
 
+_SPENDING = ("tenant", "owner", "day", "model", "currency")
 _QUEUE = ("created_at", "id", "tenant", "owner")
 
 
@@ -163,6 +166,20 @@ class Across:
         whose = {} if tenant is None else checked({"tenant": tenant})
         fields = ("tenant", "owner", "reason", "created_at")
         return Find(HOLDS, whose, fields, sort=in_order(fields[:2]))
+
+    def open_turns_of_tenant(self, tenant: str) -> Find:
+        """The turns of a tenant that have not ended."""
+        return Find(TURNS, {**checked({"tenant": tenant}), "state": any_of(OPEN)}, TAKEN)
+
+    def load_spending(
+        self, tenant: str | None, owner: str | None, since: int, after: Document | None, limit: int
+    ) -> Find:
+        """Sums since a day: of all tenants, of a tenant and its users, or of one user."""
+        whose: Document = {"owner": ""} if tenant is None else checked({"tenant": tenant})
+        if tenant is not None and owner is not None:
+            whose |= checked({"owner": owner})
+        whose |= {"day": {"$gte": since}, **behind(_SPENDING, after)}
+        return Find(SPENDING, whose, SUMS, limit, sort=in_order(_SPENDING))
 
 
 def behind(names: Sequence[str], after: Mapping[str, Any] | None) -> Document:

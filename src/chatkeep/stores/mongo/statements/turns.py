@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from chatkeep.ports.records import EventRow, TurnEnd, TurnOrder
+from chatkeep.ports.spending import cost_of, tokens_of
 from chatkeep.stores.encoding import checked_text
 from chatkeep.stores.mongo.schema import TURN_EVENTS, TURNS
 from chatkeep.stores.mongo.statements.common import (
@@ -40,6 +41,8 @@ TURN = (
     "usage",
     "created_at",
     "ended_at",
+    "tokens",
+    "cost",
 )
 OPEN = ("queued", "running")
 
@@ -96,6 +99,8 @@ class Turns:
             "doing": None,
             "usage": None,
             "ended_at": None,
+            "tokens": order.reserves.tokens if order.reserves else 0,
+            "cost": order.reserves.cost if order.reserves else 0,
         }
         fields: Document = {name: literal(value) for name, value in given.items()}
         fields |= {
@@ -126,18 +131,27 @@ class Turns:
         lease: int | None,
         events: Sequence[EventRow],
         doing: str | None,
+        usage: str | None,
     ) -> Update:
         """A turn that lives; whoever else changes it now gives way."""
         fields: Document = {"doing": literal(doing), **_log(events)}
         if lease is not None:
             fields["lease_until"] = {"$add": [NOW, lease]}
+        if usage is not None:
+            fields["usage"] = literal(usage)
         fields["writes"] = {"$add": [{"$ifNull": ["$writes", 0]}, 1]}
         return Update(TURNS, _held(key, turn_id, fence), [{"$set": fields}])
 
     def cancel_turn(self, key: Key, turn_id: str) -> Take:
         """An open turn that is to be stopped; a queued one ends."""
         queued = {"$eq": ["$state", "queued"]}
-        ended = {"state": "cancelled", "reason": "stopped", "request": "", "ended_at": NOW}
+        ended: Document = {
+            "state": "cancelled",
+            "reason": "stopped",
+            "request": "",
+            "ended_at": NOW,
+        }
+        ended |= {"tokens": 0, "cost": 0}
         change: Change = [
             {
                 "$set": {
@@ -150,7 +164,13 @@ class Turns:
 
     def end_turn(self, key: Key, turn_id: str, fence: int, end: TurnEnd) -> Take:
         """A turn that ends."""
-        how = {"state": str(end.state), "reason": end.reason, "usage": end.usage}
+        how = {
+            "state": str(end.state),
+            "reason": end.reason,
+            "usage": end.usage,
+            "tokens": tokens_of(end.spent),
+            "cost": cost_of(end.spent),
+        }
         fields: Document = {name: literal(value) for name, value in how.items()}
         # The request was kept to start again from; what it says is in the thread.
         fields |= {"ended_at": NOW, "lease_until": literal(None), "request": literal("")}

@@ -7,12 +7,13 @@ from chatkeep.stores.sql.statements.common import Dialect
 from chatkeep.stores.sql.statements.conversations import Conversations
 from chatkeep.stores.sql.statements.finding import Finding
 from chatkeep.stores.sql.statements.sharing import Sharing
+from chatkeep.stores.sql.statements.spending import Spending
 from chatkeep.stores.sql.statements.turns import Turns
 
 __all__ = ["Dialect", "Statements"]
 
 
-class Statements(Conversations, Finding, Sharing, Turns):
+class Statements(Conversations, Finding, Sharing, Turns, Spending):
     """The statements, for one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -20,3 +21,4 @@ class Statements(Conversations, Finding, Sharing, Turns):
         self.define_finding(dialect)
         self.define_sharing(dialect)
         self.define_turns(dialect)
+        self.define_spending(dialect)

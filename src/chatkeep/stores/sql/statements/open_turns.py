@@ -93,6 +93,7 @@ class OpenTurns:
                 # Without a new lease the sum is NULL.
                 lease_until=func.coalesce(until, turns.c.lease_until),
                 doing=p("doing"),
+                usage=func.coalesce(bindparam("p_usage", type_=turns.c.usage.type), turns.c.usage),
                 **advance(dialect),
             )
         )

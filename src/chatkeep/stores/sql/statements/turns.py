@@ -56,6 +56,8 @@ class Turns:
             key="key",
             digest="digest",
             holder="holder",
+            tokens="tokens",
+            cost="cost",
         )
         latest = select(func.max(turns.c.created_at)).where(mine(turns, thread_id="thread"))
         before = latest.scalar_subquery()
@@ -90,6 +92,8 @@ class Turns:
                 state=case((queued, "cancelled"), else_=turns.c.state),
                 reason=case((queued, "stopped"), else_=turns.c.reason),
                 request=case((queued, ""), else_=turns.c.request),
+                tokens=case((queued, 0), else_=turns.c.tokens),
+                cost=case((queued, 0), else_=turns.c.cost),
                 ended_at=case((queued, dialect.now), else_=null()),
             )
         )
@@ -101,6 +105,8 @@ class Turns:
                 state=p("state"),
                 reason=p("reason"),
                 usage=p("usage"),
+                tokens=p("tokens"),
+                cost=p("cost"),
                 ended_at=dialect.now,
                 lease_until=null(),
                 doing=null(),
