@@ -78,7 +78,12 @@ async def start_server(provider: ScriptedProvider, tmp_path: Path) -> AsyncItera
     async with AsyncExitStack() as stack:
 
         async def start(
-            agent: Any = None, *, server: Any = None, context: Any = None, **overrides: Any
+            agent: Any = None,
+            *,
+            server: Any = None,
+            context: Any = None,
+            tool_choices: Any = None,
+            **overrides: Any,
         ) -> LiveServer:
             settings = {
                 "data_dir": tmp_path / "data",
@@ -88,7 +93,9 @@ async def start_server(provider: ScriptedProvider, tmp_path: Path) -> AsyncItera
             }
             dotted = {name.replace("__", "."): value for name, value in overrides.items()}
             loaded = load_settings(environ={}, overrides=settings | dotted)
-            chatkeep = Chatkeep(agent, server=server, context=context, settings=loaded)
+            chatkeep = Chatkeep(
+                agent, server=server, context=context, tool_choices=tool_choices, settings=loaded
+            )
             return await stack.enter_async_context(LiveServer(chatkeep))
 
         yield start

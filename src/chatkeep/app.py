@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from agents import Agent, set_tracing_disabled
+from agents import Agent
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -16,15 +16,17 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
+from chatkeep.agent.tool_choice import Offer, ToolChoices
 from chatkeep.auth import open_authenticators
 from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.configured import (
     auth_config,
-    converter,
     file_limits,
     limits,
     models_config,
+    open_answers,
     open_files,
+    open_recall,
     open_wakes,
     prices,
 )
@@ -58,6 +60,7 @@ from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
+from chatkeep.telemetry.agent_spans import set_up
 from chatkeep.telemetry.logging import tame_libraries
 from chatkeep.turns.bell import Bell
 from chatkeep.turns.engine import TurnEngine
@@ -84,6 +87,9 @@ class Chatkeep:
             Chatkeep's, and so do its files unless it brings an attachment store.
         context: Makes the context that the hosted server's methods expect, from a
             `RequestContext`, which they get by default.
+        tool_choices: What a message may choose by `inference_options.tool_choice`: ids to names of
+            the agent's tools and hand-offs, or a function that returns them for a `RequestContext`.
+            By default all of them, by their names.
         settings: The settings; read from file and environment by default.
 
     Raises:
@@ -96,12 +102,14 @@ class Chatkeep:
         *,
         server: ServerFactory | None = None,
         context: Contexts | None = None,
+        tool_choices: Offer | None = None,
         settings: Settings | None = None,
     ) -> None:
         if agent is not None and server is not None:
             raise SettingsError("name an agent or a server, not both: a server has its own agent")
         self.settings = settings = settings or load_settings()
         self.catalog: Catalog = open_models(models_config(settings))
+        self._answers = open_answers(settings, self.catalog)
         url = settings.database.url
         self.database_url = url.get_secret_value() if url else default_url(settings.data_dir)
         self.store = open_store(self.database_url, data_dir=settings.data_dir)
@@ -117,6 +125,7 @@ class Chatkeep:
             {"database": self.store.ping, "files": self.storage.ping}, self.catalog.state
         )
         self._accounting = Accounting(prices(settings), limits(settings), self.catalog)
+        self._tool_choices = ToolChoices(agent, tool_choices)
         self._host = self._hosted(agent, server, context)
         self._bell = Bell()
         self.relay = open_wakes(settings, self.database_url)
@@ -185,9 +194,10 @@ class Chatkeep:
             agent or Agent(name="Assistant", instructions=INSTRUCTIONS),
             is_default_agent=agent is None,
             titles_by_model=settings.models.titles == "model",
+            traced=settings.telemetry.agent_spans != "off",
             attachments=self.attachments,
-            converter=converter(settings, self.attachments),
-            image_messages=settings.files.image_messages,
+            recall=open_recall(settings, self.store, self.attachments, self.catalog),
+            tool_choices=self._tool_choices,
         )
         return Host(ours, self.store, self.attachments, own=True, accounting=accounting)
 
@@ -198,6 +208,7 @@ class Chatkeep:
             self.catalog if host.own else None,
             self.attachments if host.keeps_files else None,
             host.offered,
+            self._tool_choices if host.own else None,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -214,8 +225,7 @@ class Chatkeep:
         """
         async with self._opening:
             if not self._opened:
-                # Unless told not to, the Agents SDK sends prompts to OpenAI when it finds a key.
-                set_tracing_disabled(True)
+                set_up(self.settings.telemetry.agent_spans)
                 tame_libraries()
                 self._accounting.warn()
                 await self.store.open()
@@ -242,6 +252,8 @@ class Chatkeep:
         await self.relay.aclose()
         await self.auth.aclose()
         await self.catalog.aclose()
+        if self._answers is not None:
+            await self._answers.aclose()
         await self.store.aclose()
         self._opened = False
 

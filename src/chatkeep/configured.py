@@ -2,24 +2,33 @@
 
 from decimal import Decimal
 
+from agents import Model
+
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.files import FileParts
+from chatkeep.agent.recall import Recall
 from chatkeep.auth import AuthConfig, JwtConfig
 from chatkeep.auth.anonymous import TENANT
+from chatkeep.cache import open_cache
+from chatkeep.errors import SettingsError
 from chatkeep.files import open_storage
 from chatkeep.files.attachments import Attachments, FileLimits
+from chatkeep.models.cache import CachedModel
+from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.offers import EndpointConfig, Offer
 from chatkeep.models.prices import Price, Prices, micros
 from chatkeep.models.retrying import RetryPolicy
-from chatkeep.ports import Budget, FileStorage, Period, Relay, Scope, Unit
+from chatkeep.models.scripted import ScriptedModel
+from chatkeep.ports import Budget, Cache, FileStorage, Period, Relay, Scope, Store, Unit
 from chatkeep.protocol.accounting import Limits
 from chatkeep.relay import open_relay
 from chatkeep.settings import Settings
 from chatkeep.settings.budgets import Limits as BudgetLimits
 from chatkeep.settings.models import KEYS
 from chatkeep.settings.offered import Endpoint, Offered, profile_of
+from chatkeep.turns.store import scoped
 
 
 def open_files(settings: Settings) -> FileStorage:
@@ -54,6 +63,44 @@ def converter(settings: Settings, attachments: Attachments) -> ItemConverter:
             image_bytes=settings.files.image_bytes,
             text_tokens=settings.files.text_tokens,
         )
+    )
+
+
+def open_answers(settings: Settings, catalog: Catalog) -> Cache | None:
+    """Put the cache of answers in front of the models, and return it; None without one."""
+    url = settings.cache.url
+    if url is None:
+        return None
+    cache = open_cache(url.get_secret_value(), max_bytes=settings.cache.max_bytes)
+
+    def wrap(entry: ModelEntry) -> Model:
+        if isinstance(entry.model, ScriptedModel):
+            return entry.model  # as quick as a cache
+        return CachedModel(entry.model, entry.id, cache, settings.cache.ttl, entry.settings)
+
+    catalog.wrap_models(wrap)
+    return cache
+
+
+def open_recall(
+    settings: Settings, store: Store, attachments: Attachments, catalog: Catalog
+) -> Recall:
+    """Return what tells models of their threads.
+
+    Raises:
+        SettingsError: The model that is to write summaries is not one of the list.
+    """
+    name = settings.models.summary_model
+    writer = catalog.known(name) if name else None
+    if name and writer is None:
+        listed = ", ".join(entry.id for entry in catalog.entries)
+        raise SettingsError(f"models.summary_model: not on the list of models; name one: {listed}")
+    return Recall(
+        scoped(store),
+        converter(settings, attachments),
+        image_messages=settings.files.image_messages,
+        summaries=settings.models.summaries == "on",
+        summary_model=writer,
     )
 
 

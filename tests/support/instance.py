@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from chatkeep.agent.convert import ItemConverter
 from chatkeep.agent.files import FileParts
+from chatkeep.agent.recall import Recall
 from chatkeep.context import Principal, RequestContext
 from chatkeep.errors import ChatkeepError
 from chatkeep.files.attachments import Attachments, FileLimits
@@ -105,7 +106,7 @@ class Instance:
             agent(faulty, faults),
             titles_by_model=False,
             attachments=self.attachments,
-            converter=ItemConverter(files),
+            recall=Recall(self.store, ItemConverter(files)),
         )
         server: ChatKitServer[Any] = own
         if hosted is not None:

@@ -119,7 +119,9 @@ class Sent:
 def text_of(item: dict[str, Any]) -> str:
     """Return the text of a message; nothing of any other item."""
     content = item.get("content") or []
-    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content) if isinstance(content, list) else ""
 
 
 class Visitor:

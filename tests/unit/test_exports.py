@@ -20,6 +20,7 @@ def test_the_public_names() -> None:
 def test_the_public_names_of_testing() -> None:
     """What outside backends prove themselves with."""
     assert sorted(chatkeep.testing.__all__) == [
+        "CacheContract",
         "FileStorageContract",
         "RelayContract",
         "ScriptedProvider",

@@ -91,6 +91,17 @@ async def test_older_items_are_left_out_beyond_the_budget(store: Store) -> None:
     assert found[0] != "question 0"
 
 
+@pytest.mark.parametrize("budget", range(60, 260, 20))
+async def test_a_question_and_its_answer_stay_together(store: Store, budget: int) -> None:
+    """Whatever the budget, the input begins with a question and has its answer behind it."""
+    question = await fill(store, 12, size=3)
+
+    found = await texts(store, question, budget)
+
+    assert found[0].startswith("question")
+    assert len(found) % 2 == 1
+
+
 async def test_the_newest_message_is_kept_even_when_it_is_too_long(store: Store) -> None:
     """A question larger than the budget is still asked."""
     question = await fill(store, 2, size=5_000)

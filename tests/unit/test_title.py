@@ -64,6 +64,6 @@ async def test_a_failing_model_gives_no_title_and_no_error() -> None:
 
 async def test_a_slow_model_gives_no_title(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a title for long."""
-    monkeypatch.setattr("chatkeep.agent.title._LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr("chatkeep.agent.asking.LIMIT_SECONDS", 0.05)
 
     assert await title_from_model(entry(Pause(5), Text("late")), message("Rome?")) is None

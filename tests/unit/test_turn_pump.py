@@ -311,6 +311,22 @@ async def test_what_follows_an_item_has_it_stored_first(rig: Rig) -> None:
     assert kinds(rig.shown) == ["opening", "done", "added", "second", "third"]
 
 
+async def test_what_nobody_is_told_of_is_stored_without_an_event(rig: Rig) -> None:
+    """A model may think for a minute behind a call of a tool: the call is not lost meanwhile."""
+    note = HiddenContextItem(id="hid_1", thread_id="thr_1", created_at=MOMENT, content="note")
+
+    async def events() -> Events:
+        yield added("msg_a")
+        rig.running.draft.add("thr_1", note)
+        await until(lambda: not rig.running.draft.items)
+        stored.extend(item.id for item in await stored_items(rig.store.real, "thr_1"))
+
+    stored: list[str] = []
+    await rig.pump(events()).run()
+
+    assert stored == ["msg_1", "hid_1"]
+
+
 async def test_an_error_is_left_for_the_end(rig: Rig) -> None:
     """It is the last event, and shown when the turn has ended; what comes behind it waits, too."""
 

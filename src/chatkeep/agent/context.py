@@ -17,7 +17,9 @@ from chatkit.types import (
 from chatkit.widgets import WidgetRoot
 from pydantic import PrivateAttr
 
+from chatkeep.agent.memory import ToolMemory
 from chatkeep.context import RequestContext
+from chatkeep.models.calls import Caller
 
 if TYPE_CHECKING:
     from chatkeep.agent.notes import Notes
@@ -37,6 +39,8 @@ class TurnContext(AgentContext[RequestContext]):
 
     _queue: asyncio.Queue[ThreadStreamEvent | None] = PrivateAttr(default_factory=_buffer)
     _notes: Any = PrivateAttr(default=None)
+    _memory: ToolMemory | None = PrivateAttr(default=None)
+    _fresh: bool = PrivateAttr(default=False)
     _before_item: Callable[[], Iterable[ThreadStreamEvent]] | None = PrivateAttr(default=None)
 
     def tell(self, notes: "Notes") -> None:
@@ -48,6 +52,22 @@ class TurnContext(AgentContext[RequestContext]):
         """Who is told what the run does."""
         notes: Notes | None = self._notes
         return notes
+
+    @property
+    def caller(self) -> Caller:
+        """For whom models are called."""
+        return Caller(self.request_context.principal.tenant, fresh=self._fresh)
+
+    def want_another(self) -> None:
+        """Have a model answer, and not what it has said before."""
+        self._fresh = True
+
+    @property
+    def memory(self) -> ToolMemory:
+        """The calls of tools that are to be kept."""
+        if self._memory is None:
+            self._memory = ToolMemory(self.thread.id, self.generate_id)
+        return self._memory
 
     def before_item(self, callback: Callable[[], Iterable[ThreadStreamEvent]]) -> None:
         """Have events of `callback` put in front of each item that a tool shows."""

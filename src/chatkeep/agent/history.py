@@ -1,13 +1,17 @@
 """What the model is told of the thread: the newest items that fit, in order."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from agents import TResponseInputItem
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
 from chatkeep.agent.convert import ItemConverter
+from chatkeep.agent.shaping import shape
+from chatkeep.agent.tools import NO_TOOLS, ToolsAtHand
 from chatkeep.context import RequestContext
 from chatkeep.ports import Store
 
@@ -19,7 +23,7 @@ _FILE_SHARE = 0.5  # of the budget, for the text of one message's files
 _NO_IMAGE = "[An image was here; this model does not take images.]"
 
 
-def estimate_tokens(items: list[TResponseInputItem]) -> int:
+def estimate_tokens(items: Iterable[TResponseInputItem]) -> int:
     """Return about how many tokens the items have, on the safe side.
 
     English has some four bytes of UTF-8 for a token and other languages nearer three (tokenizers
@@ -46,6 +50,66 @@ def without_images(items: list[TResponseInputItem]) -> list[TResponseInputItem]:
     return plain
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A message of the user with all that follows it, which belongs together.
+
+    Attributes:
+        last: The id of its last item.
+        ended_at: When that item was made; a message that takes the place of another one has its
+            id and not its time.
+        input: What the model is told of it.
+        tokens: How many that has, about.
+    """
+
+    last: str
+    ended_at: datetime
+    input: Sequence[TResponseInputItem]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of a thread's history.
+
+    Attributes:
+        thread: The thread.
+        newest: The message to answer. It comes last, also when answers to earlier messages were
+            stored behind it because it had to wait; messages behind it, which wait themselves,
+            are left out. None: the whole thread.
+        budget_tokens: Older exchanges are left out when there would be more tokens. The newest one
+            is always kept.
+        image_messages: Of how many messages of the user, the newest ones, images go along.
+        tools: The tools whose calls may be in the input.
+        until: The item whose exchange, and all older ones, are not wanted.
+        file_tokens: The room that texts of one message's files may take half of, when it is not
+            the budget.
+    """
+
+    thread: ThreadMetadata
+    newest: UserMessageItem | None
+    budget_tokens: int
+    image_messages: int = 0
+    tools: ToolsAtHand = NO_TOOLS
+    until: str | None = None
+    file_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Exchanges of a thread.
+
+    Attributes:
+        exchanges: The newest that fit, oldest first.
+        complete: Whether that is all there is, or all behind `until`.
+        reached: The time of the item `until`, when it was come to.
+    """
+
+    exchanges: Sequence[Exchange]
+    complete: bool
+    reached: datetime | None = None
+
+
 async def load_history(
     store: Store,
     converter: ItemConverter,
@@ -55,41 +119,85 @@ async def load_history(
     *,
     budget_tokens: int,
     image_messages: int = 0,
+    tools: ToolsAtHand = NO_TOOLS,
 ) -> list[TResponseInputItem]:
-    """Return the model input for a turn.
+    """Return the model input for a turn; see `Wanted`."""
+    wanted = Wanted(thread, newest, budget_tokens, image_messages, tools)
+    loaded = await load_exchanges(store, converter, wanted, context)
+    return shape(part for exchange in loaded.exchanges for part in exchange.input)
 
-    Args:
-        store: Where the thread is.
-        converter: Items to input.
-        thread: The thread.
-        newest: The message to answer. It comes last, also when answers to earlier messages were
-            stored behind it because it had to wait; messages behind it, which wait themselves,
-            are left out. None: the whole thread.
-        context: Who is asking.
-        budget_tokens: Older items are left out when the input would have more tokens. The newest
-            one is always kept.
-        image_messages: Of how many messages of the user, the newest ones, images go along.
-    """
-    text_tokens = int(budget_tokens * _FILE_SHARE)
-    asked = 0
 
-    async def convert(item: ThreadItem) -> list[TResponseInputItem]:
-        nonlocal asked
-        asked += isinstance(item, UserMessageItem)
-        images = asked <= image_messages
-        return await converter.convert(item, context, images=images, text_tokens=text_tokens)
-
-    kept: deque[list[TResponseInputItem]] = deque()
-    if newest is not None:
-        kept.append(await convert(newest))
-    used = sum(map(estimate_tokens, kept))
-    async for item in _newest_first(store, thread.id, newest, context):
-        converted = await convert(item)
-        used += estimate_tokens(converted)
-        if kept and used > budget_tokens:
+async def load_exchanges(
+    store: Store, converter: ItemConverter, wanted: Wanted, context: RequestContext
+) -> Loaded:
+    """Return the newest exchanges that fit, and what is known of those before."""
+    loading = _Loading(converter, wanted, context)
+    if wanted.newest is not None:
+        await loading.add(wanted.newest)
+    reached = None
+    async for item in _newest_first(store, wanted.thread.id, wanted.newest, context):
+        if item.id == wanted.until:
+            reached = item.created_at
             break
-        kept.appendleft(converted)
-    return [part for converted in kept for part in converted]
+        await loading.add(item)
+        if loading.is_full:
+            return Loaded(loading.exchanges(), complete=False)
+    return Loaded(loading.exchanges(), complete=loading.close(), reached=reached)
+
+
+class _Loading:
+    """Gathers items, newest first, to exchanges, until they are too much."""
+
+    def __init__(self, converter: ItemConverter, wanted: Wanted, context: RequestContext) -> None:
+        self._converter = converter
+        self._wanted = wanted
+        self._context = context
+        self._text_tokens = int((wanted.file_tokens or wanted.budget_tokens) * _FILE_SHARE)
+        self._asked = 0
+        self._kept: deque[Exchange] = deque()
+        self._used = 0
+        self._last: ThreadItem | None = None  # of the exchange that is being gathered
+        self._open: deque[list[TResponseInputItem]] = deque()
+        self._open_tokens = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is gathered is more than is wanted, beside the newest exchange."""
+        return bool(self._kept) and self._used + self._open_tokens > self._wanted.budget_tokens
+
+    async def add(self, item: ThreadItem) -> None:
+        """Add the next older item; a message of the user is the first one of its exchange."""
+        is_message = isinstance(item, UserMessageItem)
+        self._asked += is_message
+        converted = await self._converter.convert(
+            item,
+            self._context,
+            images=self._asked <= self._wanted.image_messages,
+            text_tokens=self._text_tokens,
+            tools=self._wanted.tools,
+        )
+        self._last = self._last or item
+        self._open.appendleft(converted)
+        self._open_tokens += estimate_tokens(converted)
+        if is_message:
+            self.close()
+
+    def close(self) -> bool:
+        """End the exchange that is being gathered, at its beginning, and keep it if it fits."""
+        if self._last is None:
+            return True
+        if self.is_full:
+            return False
+        parts = [part for converted in self._open for part in converted]
+        exchange = Exchange(self._last.id, self._last.created_at, parts, self._open_tokens)
+        self._kept.appendleft(exchange)
+        self._used += self._open_tokens
+        self._last, self._open, self._open_tokens = None, deque(), 0
+        return True
+
+    def exchanges(self) -> Sequence[Exchange]:
+        """Return what is kept, oldest first."""
+        return list(self._kept)
 
 
 def _parts_of(item: TResponseInputItem) -> Iterator[Any]:

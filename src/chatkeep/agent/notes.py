@@ -66,7 +66,8 @@ class NotingHooks(RunHooks[TurnContext]):
         input_items: list[TResponseInputItem],
     ) -> None:
         """A model is about to be asked."""
-        del context, agent, system_prompt, input_items
+        del agent, system_prompt, input_items
+        context.context.memory.next_step()
         self._calls.begins()
         if self._notes is not None:
             self._notes.doing("the model")
@@ -94,16 +95,26 @@ class NotingHooks(RunHooks[TurnContext]):
     ) -> None:
         """A tool is about to be called; the call waits for this."""
         del agent
-        if isinstance(context, ToolContext) and self._notes is not None:
-            await self._notes.tool_begins(context.tool_call_id, tool.name)
+        if isinstance(context, ToolContext):
+            if self._notes is not None:
+                await self._notes.tool_begins(context.tool_call_id, tool.name)
+            memory = context.context.memory
+            memory.begin(context.tool_call_id, tool.name, context.tool_arguments)
 
     async def on_tool_end(
         self, context: RunContextWrapper[TurnContext], agent: Agent[Any], tool: Tool, result: object
     ) -> None:
         """A tool has returned."""
-        del agent, tool, result
-        if isinstance(context, ToolContext) and self._notes is not None:
-            await self._notes.tool_ended(context.tool_call_id)
+        del agent
+        if isinstance(context, ToolContext):
+            turn, call_id = context.context, context.tool_call_id
+            asked = turn.client_tool_call
+            if asked is not None and asked.name == tool.name:
+                turn.memory.forget(call_id)  # an item of its own, which has the client's answer
+            else:
+                turn.memory.end(call_id, result)
+            if self._notes is not None:
+                await self._notes.tool_ended(call_id)
 
 
 def _name_of(agent: Agent[Any]) -> str:

@@ -6,7 +6,7 @@ socket, and has ended before `run_agent` returns: nothing is left running.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -19,11 +19,13 @@ from agents import (
     RunConfig,
     Runner,
     RunResultStreaming,
+    StreamEvent,
     TResponseInputItem,
 )
 from agents.exceptions import AgentsException, ModelRefusalError
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
+    HiddenContextItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
@@ -32,10 +34,11 @@ from chatkit.types import (
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
+from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.agent.observing import RunCalls, listening
 from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
-from chatkeep.models.calls import observer
+from chatkeep.models.calls import caller, observer
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.guard import Backpressure, backpressure
 
@@ -45,7 +48,7 @@ _TRIPWIRES = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
 _log = structlog.get_logger(__name__)
 
 
-def run_config(catalog: Catalog, entry: ModelEntry | None) -> RunConfig:
+def run_config(catalog: Catalog, entry: ModelEntry | None, *, traced: bool = False) -> RunConfig:
     """Return how runs with a model are configured; None leaves the choice to the agent.
 
     To be made once for each model: the class reads its own type hints whenever one is made, which
@@ -54,7 +57,8 @@ def run_config(catalog: Catalog, entry: ModelEntry | None) -> RunConfig:
     return RunConfig(
         model=entry.model if entry else None,
         model_provider=catalog,
-        tracing_disabled=True,
+        tracing_disabled=not traced,
+        trace_include_sensitive_data=False,
     )
 
 
@@ -81,7 +85,8 @@ async def run_agent(
     converter = EventConverter(context.thread.id, context.generate_id)
     pressure = Backpressure()
     calls = RunCalls(observer.get(), context.stream)
-    token = backpressure.set(pressure)  # inherited by the task that the runner starts here
+    # Both are inherited by the task that the runner starts here.
+    token, asking = backpressure.set(pressure), caller.set(context.caller)
     with listening(calls):
         result = Runner.run_streamed(
             agent,
@@ -92,6 +97,7 @@ async def run_agent(
             run_config=config,
         )
     backpressure.reset(token)
+    caller.reset(asking)
     pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
     shown: set[str] = set()
     try:
@@ -103,15 +109,18 @@ async def run_agent(
         if context.notes is not None:
             context.notes.completed()
     except (ModelRefusalError, BudgetExceededError) as error:
-        for event in converter.close():  # a refusal is the answer, and has been shown
+        for event in _close(
+            converter, context.memory
+        ):  # a refusal is the answer, and has been shown
             yield event
         _note_budget(error, context)
     except _TRIPWIRES as error:
+        context.memory.take()
         for item_id in shown:
             yield ThreadItemRemovedEvent(item_id=item_id)
         raise CustomStreamError("This request was stopped by a safety rule.") from error
     except (ModelError, AgentsException) as error:
-        for event in converter.close():
+        for event in _close(converter, context.memory):
             yield event
         raise _for_the_user(error, context, entry) from error
     finally:
@@ -144,6 +153,8 @@ async def _fill(
     try:
         async for event in result.stream_events():
             pressure.taken()
+            if (calls := _remembered(event, context.memory)) is not None:
+                await context.forward(ThreadItemDoneEvent(item=calls))
             for converted in converter.convert(event):
                 if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
                     await context.end_workflow()  # an answer begins: the tool's work is done
@@ -153,10 +164,28 @@ async def _fill(
             # By something in it, a tool for instance: the runner takes that for its end.
             raise ModelInterruptedError
         await context.end_workflow()
+        if (calls := context.memory.take()) is not None:
+            await context.forward(ThreadItemDoneEvent(item=calls))
         for converted in converter.finish(context.client_tool_call):
             await context.forward(converted)
     finally:
         await context.forward(None)
+
+
+def _remembered(event: StreamEvent, memory: ToolMemory) -> HiddenContextItem | None:
+    """Return the item that keeps a step's calls of tools, behind the last of their outputs."""
+    if event.type != "run_item_stream_event" or event.item.type != "tool_call_output_item":
+        return None
+    raw: Any = event.item.raw_item
+    fields = raw if isinstance(raw, dict) else raw.model_dump()
+    return memory.told(str(fields.get("call_id")), fields.get("output"))
+
+
+def _close(converter: EventConverter, memory: ToolMemory) -> Iterator[ThreadStreamEvent]:
+    """Finish what is open, and keep the calls whose outputs were not told of."""
+    yield from converter.close()
+    if (calls := memory.take()) is not None:
+        yield ThreadItemDoneEvent(item=calls)
 
 
 async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: TurnContext) -> None:

@@ -56,5 +56,21 @@ class CallObserver(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom a model is called.
+
+    Attributes:
+        tenant: The organisation whose conversation it is.
+        fresh: Whether the user asks for another answer than the one before.
+    """
+
+    tenant: str
+    fresh: bool = False
+
+
+caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+"""Of the run that a model is called in; None for calls beside it, as for titles."""
+
 observer: ContextVar[CallObserver | None] = ContextVar("observer", default=None)
 """Of the run that a model is called in; None for calls that nobody asked to hear of."""

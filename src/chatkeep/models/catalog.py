@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agents import Model, ModelProvider, ModelSettings
@@ -122,6 +122,12 @@ class Catalog(ModelProvider):
         if all(works):
             return "ok"
         return "degraded" if any(works) else "unavailable"
+
+    def wrap_models(self, wrap: Callable[[ModelEntry], Model]) -> None:
+        """Put something in front of every model."""
+        self._entries = {
+            entry.id: replace(entry, model=wrap(entry)) for entry in self._entries.values()
+        }
 
     def get_model(self, model_name: str | None) -> Model:
         """Return a model for the Agents SDK; a name that is not ours gets the default model."""

@@ -8,6 +8,7 @@ they need in the constructor: none of them reads settings.
 from agents import ModelProvider
 
 from chatkeep.ports.auth import Authenticator, Credentials, Identity
+from chatkeep.ports.cache import Cache
 from chatkeep.ports.files import FileStorage, StoredFile
 from chatkeep.ports.records import (
     EventRow,
@@ -39,6 +40,7 @@ from chatkeep.ports.upkeep import Upkeep
 __all__ = [
     "Authenticator",
     "Budget",
+    "Cache",
     "Credentials",
     "EventRow",
     "FileStorage",

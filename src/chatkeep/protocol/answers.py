@@ -140,4 +140,5 @@ class Answers:
             thread_id, None, DEFAULT_PAGE_SIZE, "asc", context, include_hidden=False
         )
         items.data = [self._host.presented(item, context) for item in items.data]
-        return Thread(**thread.model_dump(), items=items)
+        # What an integration, or we, keep in the thread's metadata is not for clients.
+        return self._host.thread(Thread(**thread.model_dump(), items=items))

@@ -27,6 +27,7 @@ from chatkeep.errors import InvalidRequestError, NotFoundError
 from chatkeep.files.attachments import Attachments
 from chatkeep.protocol.own_requests import AnyStreamingReq, BranchThreadReq, EditMessageReq
 from chatkeep.protocol.wire import thread_id_of
+from chatkeep.turns.pump import HIDDEN
 
 MAX_COPIED = 1_000
 """Items that a branch copies, at most: they are stored in one transaction."""
@@ -150,7 +151,11 @@ class Planner:
             items=items,
             opening=[
                 self._announced(thread),
-                *[ThreadItemDoneEvent(item=each) for each in (*items, message)],
+                *[
+                    ThreadItemDoneEvent(item=each)
+                    for each in (*items, message)
+                    if not isinstance(each, HIDDEN)
+                ],
             ],
         )
 

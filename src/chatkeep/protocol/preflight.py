@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from chatkit.types import (
     ClientToolCallItem,
+    InferenceOptions,
     ItemsListReq,
     StructuredInputItem,
     ThreadItem,
@@ -26,6 +27,7 @@ from chatkit.types import (
 )
 
 from chatkeep.agent.title import MAX_TITLE
+from chatkeep.agent.tool_choice import ToolChoices
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, InvalidRequestError, UnsupportedError
 from chatkeep.files.attachments import Attachments
@@ -52,6 +54,7 @@ class Preflight:
         attachments: Chatkeep's files; None: the server keeps files itself.
         offered: The optional methods of `ChatKitServer` that the server has: `transcribe`,
             `action`, `sync_action`.
+        tool_choices: What messages may choose; None: the server's own code knows it.
     """
 
     def __init__(
@@ -60,11 +63,13 @@ class Preflight:
         catalog: Catalog | None,
         attachments: Attachments | None,
         offered: Collection[str] = (),
+        tool_choices: ToolChoices | None = None,
     ) -> None:
         self._store = store
         self._catalog = catalog
         self._attachments = attachments
         self._offered = offered
+        self._tool_choices = tool_choices
 
     async def check(self, request: AnyReq, context: RequestContext) -> None:
         """Return when the request can be served; clamp the size of a page.
@@ -111,13 +116,23 @@ class Preflight:
             raise InvalidRequestError("params.input: a message needs content or an attachment")
         if self._attachments is not None:
             await self._attachments.check_message(message.attachments, thread_id, context)
-        chosen, tenant = message.inference_options.model, context.principal.tenant
-        if self._catalog is None or chosen is None or self._catalog.find(chosen, tenant):
-            return
-        offered = ", ".join(entry.id for entry in self._catalog.offered(tenant)) or "none"
-        raise InvalidRequestError(
-            f"params.input.inference_options.model: not offered here; choose from {offered}"
-        )
+        self._check_choices(message.inference_options, context)
+
+    def _check_choices(self, options: InferenceOptions, context: RequestContext) -> None:
+        tenant, choice = context.principal.tenant, options.tool_choice
+        catalog, chosen = self._catalog, options.model
+        if catalog is not None and chosen is not None and catalog.find(chosen, tenant) is None:
+            offered = ", ".join(entry.id for entry in catalog.offered(tenant)) or "none"
+            raise InvalidRequestError(
+                f"params.input.inference_options.model: not offered here; choose from {offered}"
+            )
+        if choice is not None and self._tool_choices is not None:
+            ids = self._tool_choices.offered(context)
+            if choice.id not in ids:
+                listed = f"choose from {', '.join(ids)}" if ids else "there is nothing to choose"
+                raise InvalidRequestError(
+                    f"params.input.inference_options.tool_choice: not offered here; {listed}"
+                )
 
     async def _check_stream(self, request: AnyReq, thread_id: str, context: RequestContext) -> None:
         match request:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from agents import Agent, RunConfig, TResponseInputItem
+from agents import Agent, TResponseInputItem
 from chatkit.errors import CustomStreamError
 from chatkit.server import ChatKitServer
 from chatkit.types import (
@@ -25,22 +25,23 @@ from chatkit.types import (
     WorkflowItem,
 )
 
+from chatkeep.agent.answering import Answerers, Answering
 from chatkeep.agent.context import TurnContext
-from chatkeep.agent.convert import ItemConverter
-from chatkeep.agent.history import has_images, load_history, without_images
-from chatkeep.agent.run import run_agent, run_config
+from chatkeep.agent.history import has_images, without_images
+from chatkeep.agent.recall import Recall, Recalled
+from chatkeep.agent.run import run_agent
 from chatkeep.agent.title import title_from_model
+from chatkeep.agent.tool_choice import ToolChoices
 from chatkeep.context import RequestContext
 from chatkeep.errors import ChatkeepError, ModelRequestError
 from chatkeep.files.attachments import Attachments
-from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.catalog import Catalog
 from chatkeep.ports import Store
 from chatkeep.protocol.naming import Naming
 from chatkeep.protocol.outcome import TurnNotes, note_failure
 from chatkeep.turns.running import RunningTurn
 from chatkeep.turns.scope import current
 
-_HISTORY_SHARE = 0.7  # of the context; instructions, tools and the answer need the rest
 _TITLE_SECONDS = 1.0  # how long a finished answer waits for its title
 
 _STOPPED = "The user stopped the assistant's previous answer before it was complete."
@@ -62,25 +63,20 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         agent: Agent[Any],
         *,
         attachments: Attachments,
-        converter: ItemConverter,
-        image_messages: int = 0,
+        recall: Recall,
+        tool_choices: ToolChoices | None = None,
         is_default_agent: bool = False,
         titles_by_model: bool = True,
+        traced: bool = False,
     ) -> None:
         super().__init__(store, attachments)
-        self._converter = converter
-        self._image_messages = image_messages
+        self._recall = recall
         self._catalog = catalog
-        self._agent = agent
+        self._answerers = Answerers(
+            agent, catalog, is_default_agent=is_default_agent, traced=traced
+        )
+        self._tool_choices = tool_choices or ToolChoices(agent)
         self._titles_by_model = titles_by_model
-        self._own_config = run_config(catalog, None)
-        self._configs = {entry.id: run_config(catalog, entry) for entry in catalog.entries}
-        # A model that is too small for the default assistant's instructions brings its own.
-        self._agents = {
-            entry.id: agent.clone(instructions=entry.instructions)
-            for entry in catalog.entries
-            if is_default_agent and entry.instructions
-        }
 
     async def respond(
         self,
@@ -91,41 +87,27 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         """Answer the message, or go on behind a client tool's result or a user's answers."""
         message = input_user_message or await self._last_message(thread, context)
         tenant = context.principal.tenant
-        entry = self._choose(message, tenant)
-        window = (entry or self._catalog.default).context_tokens
-        history = await load_history(
-            self.store,
-            self._converter,
-            thread,
-            input_user_message,
-            context,
-            budget_tokens=int(window * _HISTORY_SHARE),
-            image_messages=self._image_messages,
-        )
-        agent = self._agents.get(entry.id, self._agent) if entry else self._agent
-        config = self._configs[entry.id] if entry else self._own_config
-        turn = TurnContext(thread=thread, store=self.store, request_context=context)
+        answering = self._choose(message, tenant)
+        if answering.tools.any:
+            answering = answering.choosing(self._tool_choices.chosen(input_user_message, context))
         running = _running()
-        if running is not None:
-            turn.tell(TurnNotes(running, self.store))
-        asked = None
-        names = entry or self._catalog.find(None, tenant)
-        if message is not None and self._titles_by_model and names is not None and names.titles:
-            asked = title_from_model(names, message)
-        naming = Naming(self.store, thread, message, context, asked)
+        turn = self._context(thread, running, context)
+        naming = self._naming(thread, message, answering, context)
         try:
-            async for event in _run(agent, history, turn, config, entry):
+            async for event in self._answer(input_user_message, answering, turn, context):
                 yield event
             wait = 0 if turn.client_tool_call else _TITLE_SECONDS
             if named := await naming.finish(wait=wait):
                 yield ThreadUpdatedEvent(thread=self._to_thread_response(named))
         except asyncio.CancelledError:
+            await self._remember(turn, context)
             # A turn that begins again elsewhere must leave nothing; else what it has comes first.
             if running is None or not running.begins_again:
                 with suppress(ChatkeepError):
                     await naming.finish(wait=0)
             raise
         except CustomStreamError as error:
+            await self._remember(turn, context)
             if running is not None:
                 note_failure(running, error)
             if named := await naming.finish(wait=0):
@@ -133,6 +115,11 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
             raise
         finally:
             naming.close()
+
+    async def _remember(self, turn: TurnContext, context: RequestContext) -> None:
+        """Keep the calls of tools that the run has not kept, as it did not come so far."""
+        if (calls := turn.memory.take()) is not None:
+            await self.store.add_thread_item(turn.thread.id, calls, context)
 
     async def handle_stream_cancelled(
         self, thread: ThreadMetadata, pending_items: list[ThreadItem], context: RequestContext
@@ -174,20 +161,70 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
         page = await self.store.load_thread_items(thread.id, None, 20, "desc", context)
         return next((item for item in page.data if isinstance(item, UserMessageItem)), None)
 
-    def _choose(self, message: UserMessageItem | None, tenant: str) -> ModelEntry | None:
-        """Return the user's choice, else the default unless the agent brings its own model.
+    def _context(
+        self, thread: ThreadMetadata, running: RunningTurn | None, context: RequestContext
+    ) -> TurnContext:
+        turn = TurnContext(thread=thread, store=self.store, request_context=context)
+        if running is not None:
+            turn.tell(TurnNotes(running, self.store))
+            if running.draft.replaced:
+                turn.want_another()
+        return turn
+
+    def _naming(
+        self,
+        thread: ThreadMetadata,
+        message: UserMessageItem | None,
+        answering: Answering,
+        context: RequestContext,
+    ) -> Naming:
+        asked = None
+        names = answering.entry or self._catalog.find(None, context.principal.tenant)
+        if message is not None and self._titles_by_model and names is not None and names.titles:
+            asked = title_from_model(names, message)
+        return Naming(self.store, thread, message, context, asked)
+
+    async def _answer(
+        self,
+        newest: UserMessageItem | None,
+        answering: Answering,
+        turn: TurnContext,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        recalled = await self._recalled(turn.thread, newest, answering, context)
+        summary = recalled.summary
+        async for event in _run(answering, recalled.input, turn):
+            if summary is not None:  # not before: it touches the turn, as the event will
+                await self._recall.keep(turn.thread, summary, context)
+                summary = None
+            yield event
+
+    async def _recalled(
+        self,
+        thread: ThreadMetadata,
+        newest: UserMessageItem | None,
+        answering: Answering,
+        context: RequestContext,
+    ) -> Recalled:
+        running = _running()
+        named = answering.entry or self._catalog.find(None, context.principal.tenant)
+        gone = running.draft.replaced if running else ()
+        try:
+            return await self._recall.recall(thread, newest, answering, named, context, gone=gone)
+        except ModelRequestError as error:
+            raise CustomStreamError(str(error), allow_retry=False) from error
+
+    def _choose(self, message: UserMessageItem | None, tenant: str) -> Answering:
+        """Return who answers.
 
         Raises:
             CustomStreamError: No model is offered to the user's tenant.
         """
         chosen = message.inference_options.model if message else None
-        if chosen is None and self._agent.model is not None:
-            return None
-        # What was stored may name a model that is not offered any more, or not to this tenant.
-        entry = self._catalog.find(chosen, tenant) or self._catalog.find(None, tenant)
-        if entry is None:
+        answering = self._answerers.choose(chosen, tenant)
+        if answering is None:
             raise CustomStreamError("No model is offered to your organisation.", allow_retry=False)
-        return entry
+        return answering
 
 
 def _running() -> RunningTurn | None:
@@ -207,17 +244,14 @@ def _note(running: RunningTurn | None) -> str:
 
 
 async def _run(
-    agent: Agent[Any],
-    history: list[TResponseInputItem],
-    turn: TurnContext,
-    config: RunConfig,
-    entry: ModelEntry | None,
+    answering: Answering, history: list[TResponseInputItem], turn: TurnContext
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Run the agent; when the provider refuses a request with images, once more without.
 
     Which models take images cannot be asked. One image would else make every turn fail for as
     long as it is part of the history.
     """
+    agent, config, entry = answering.agent, answering.config, answering.entry
     shown = False
     try:
         async with aclosing(run_agent(agent, history, turn, config, entry)) as events:

@@ -52,6 +52,12 @@ class Models(_Keys):
     titles: Literal["model", "words"] = Field(
         "model", description="whether the model names threads, or their first words do"
     )
+    summaries: Literal["off", "on"] = Field(
+        "off", description="off, or on: what does not fit into a model's context is summarised"
+    )
+    summary_model: str | None = Field(
+        None, min_length=1, description="the id of a model of the list that writes summaries"
+    )
     currency: Currency = Field("USD", description="three letters, as USD or EUR")
     prices: Annotated[dict[str, ModelPrice], BeforeValidator(json_table)] = Field(
         {}, description="prices of a million tokens by provider/name, with input and output"

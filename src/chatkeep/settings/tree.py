@@ -8,8 +8,10 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from chatkeep.settings.auth import Auth
 from chatkeep.settings.budgets import Budgets
+from chatkeep.settings.cache import Cache
 from chatkeep.settings.models import Models
 from chatkeep.settings.section import Section
+from chatkeep.settings.telemetry import Telemetry
 from chatkeep.settings.types import (
     Days,
     HomePath,
@@ -150,12 +152,14 @@ class Settings(Section):
     auth: Auth = Auth()
     models: Models = Models()
     budgets: Budgets = Budgets()
+    cache: Cache = Cache()
     files: Files = Files()
     retention: Retention = Retention()
     turns: Turns = Turns()
     admin: Admin = Admin()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
+    telemetry: Telemetry = Telemetry()
 
 
 def walk(section: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:

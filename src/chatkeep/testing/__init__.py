@@ -9,14 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from chatkeep.testing.cache_contract import CacheContract
     from chatkeep.testing.file_contract import FileStorageContract
     from chatkeep.testing.provider import ScriptedProvider
     from chatkeep.testing.relay_contract import RelayContract
     from chatkeep.testing.store_contract import StoreContract
 
-__all__ = ["FileStorageContract", "RelayContract", "ScriptedProvider", "StoreContract"]
+__all__ = [
+    "CacheContract",
+    "FileStorageContract",
+    "RelayContract",
+    "ScriptedProvider",
+    "StoreContract",
+]
 
-_SINGLE = {"FileStorageContract": "file_contract", "RelayContract": "relay_contract"}
+_SINGLE = {
+    "CacheContract": "cache_contract",
+    "FileStorageContract": "file_contract",
+    "RelayContract": "relay_contract",
+}
 
 _SUITES = (
     "store_contract",

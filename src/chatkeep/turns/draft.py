@@ -27,6 +27,7 @@ class Draft:
     Attributes:
         replaced: Items that the turn's answer takes the place of. They are hidden from the turn
             at once, and deleted when it ends with an answer.
+        noticed: Told when there is something to store.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Draft:
         self._items: dict[str, ThreadItem] = {}
         self._thread: ThreadMetadata | None = None
         self.replaced: Collection[str] = ()
+        self.noticed: Callable[[], None] = lambda: None
 
     @property
     def items(self) -> list[ThreadItem]:
@@ -56,6 +58,7 @@ class Draft:
             return False
         # A later change must not reach what was finished.
         self._items[item.id] = item.model_copy(deep=True)
+        self.noticed()
         return True
 
     def has(self, item_id: str) -> bool:

@@ -39,6 +39,7 @@ class Pump:
       one event; a character that was cut in two is whole.
     - Before the first thing that a restart would show twice, the turn is touched in the store.
     - An event that tells of a finished item is shown when the item is stored.
+    - An item that nobody is told of is stored soon, whether or not an event follows.
 
     Args:
         running: The turn.
@@ -69,10 +70,12 @@ class Pump:
             asyncio.CancelledError: The turn was stopped, and its code has finished what it has.
             ChatkeepError: What was finished could not be stored, or the turn is not ours any more.
         """
+        self._running.draft.noticed = self._store_what_there_is
         try:
             while (event := await self._next()) is not None:
                 await self._take(event)
         finally:
+            self._running.draft.noticed = lambda: None
             self._end_text()
             if self._hold is not None:
                 self._hold.cancel()
@@ -110,7 +113,6 @@ class Pump:
         self._note(event)
         if self._running.draft.items:
             self._holding = True
-            self._hold = self._hold or asyncio.create_task(self._store_soon(), name="hold")
         if not (self._holding or isinstance(event, StreamOptionsEvent)):
             await self._running.touch()
         self.append(event)
@@ -165,6 +167,9 @@ class Pump:
         await self._running.draft.flush()
         self._holding = False
         self._running.log.show()
+
+    def _store_what_there_is(self) -> None:
+        self._hold = self._hold or asyncio.create_task(self._store_soon(), name="hold")
 
     async def _store_soon(self) -> None:
         """Store what is held back when the turn's end does not come."""
