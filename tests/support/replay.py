@@ -109,11 +109,11 @@ class ReplayedProvider:
     def _reply(self, request: dict[str, Any]) -> Reply:
         said = request.get("messages") or request["input"]
         asked = [item for item in said if item.get("role") == "user"]
-        named = re.search(r"\[(\w+)\]", json.dumps(asked[-1]["content"]))
-        assert named is not None
+        named = re.findall(r"\[(\w+)\]", json.dumps(asked[-1]["content"]))
+        assert named  # questions without an answer come as one message: the last one counts
         last = said[-1]
         answered = last.get("role") == "tool" or last.get("type") == "function_call_output"
-        return replies(self._provider, named.group(1))[int(answered)]
+        return replies(self._provider, named[-1])[int(answered)]
 
 
 def _head(status: int, kind: str, *headers: str) -> bytes:
