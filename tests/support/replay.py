@@ -109,8 +109,8 @@ class ReplayedProvider:
     def _reply(self, request: dict[str, Any]) -> Reply:
         said = request.get("messages") or request["input"]
         asked = [item for item in said if item.get("role") == "user"]
-        # Messages that were not answered come with the newest one, and before it.
         named = re.findall(r"\[(\w+)\]", json.dumps(asked[-1]["content"]))
+        assert named  # questions without an answer come as one message: the last one counts
         last = said[-1]
         answered = last.get("role") == "tool" or last.get("type") == "function_call_output"
         return replies(self._provider, named[-1])[int(answered)]
