@@ -54,7 +54,7 @@ web: $(STAMPS)/web ## Build the element and the page
 
 lock: $(STAMPS)/uv ## Write requirements.lock anew from pyproject.toml
 	@scripts/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.12 \
-	  --extra local --extra postgres --extra mongodb --extra redis --extra objects --group dev --group weights --generate-hashes --no-annotate --no-header \
+	  --extra local --extra postgres --extra mongodb --extra redis --extra objects --extra http2 --group dev --group weights --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --output-file requirements.lock
 
 wheel: $(STAMPS)/web $(STAMPS)/uv ## Build the wheel, front end included

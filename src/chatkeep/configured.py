@@ -196,4 +196,5 @@ def _endpoint(name: str, endpoint: Endpoint) -> EndpointConfig:
         headers={name: value.get_secret_value() for name, value in endpoint.headers.items()},
         ca_file=endpoint.ca_file,
         proxy=endpoint.proxy.get_secret_value() if endpoint.proxy else None,
+        http2=endpoint.http2,
     )

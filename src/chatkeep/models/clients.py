@@ -17,6 +17,7 @@ from chatkeep.errors import ModelError, SettingsError
 from chatkeep.loopback import is_loopback
 from chatkeep.models.breaker import Breaker
 from chatkeep.models.errors import FOREIGN_ERRORS, translate
+from chatkeep.models.http2 import available
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 10.0
@@ -37,6 +38,7 @@ class Address:
         headers: Further headers of every request.
         ca_file: The only authorities that are trusted; None: the system's.
         proxy: Instead of the environment's.
+        http2: Whether HTTP/2 is spoken where it is offered.
         named: What stands in messages: the setting that names it.
     """
 
@@ -45,6 +47,7 @@ class Address:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: Path | None = None
     proxy: str | None = field(default=None, repr=False)
+    http2: bool = False
     named: str = "models"
 
     @property
@@ -120,8 +123,10 @@ def open_client(address: Address) -> AsyncOpenAI:
     """Return the pooled client of an address; nothing is contacted.
 
     Raises:
-        SettingsError: Its proxy or its authorities cannot be used.
+        SettingsError: Its proxy or its authorities cannot be used, or HTTP/2 cannot be spoken.
     """
+    if address.http2 and not available():
+        raise SettingsError(f"{address.named}.http2: it needs h2; install chatkeep[http2]")
     # A proxy of the environment has no way to this machine.
     local = is_loopback(urlsplit(address.base_url).hostname or "")
     try:
@@ -132,6 +137,7 @@ def open_client(address: Address) -> AsyncOpenAI:
             trust_env=not local,
             proxy=address.proxy,
             verify=_authorities(address),
+            http2=address.http2,
         )
     except (ImportError, ValueError) as error:
         if address.proxy is not None:

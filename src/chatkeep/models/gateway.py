@@ -82,7 +82,10 @@ class _Chat:
             )
         async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as response:
             answer = self._answer(response.http_response)
-            return await whole(answer, sent["model"], call.meter, call.memory)
+            try:
+                return await whole(answer, sent["model"], call.meter, call.memory)
+            finally:
+                await answer.aclose()
 
     def _answer(self, response: httpx2.Response) -> Answer:
         call = self._call

@@ -22,6 +22,7 @@ class EndpointConfig:
         headers: Further headers of every request.
         ca_file: The only authorities that are trusted there; None: the system's.
         proxy: How it is reached; None: as the environment says.
+        http2: Whether HTTP/2 is spoken where it is offered.
     """
 
     profile: str
@@ -30,6 +31,7 @@ class EndpointConfig:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: Path | None = None
     proxy: str | None = field(default=None, repr=False)
+    http2: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ class Places:
             headers=own.headers,
             ca_file=own.ca_file,
             proxy=own.proxy,
+            http2=own.http2,
             named=where[0] if where else "models",
         )
         return address, [named, *where, *keys]

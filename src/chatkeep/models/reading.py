@@ -7,6 +7,7 @@ import httpx2
 
 from chatkeep.errors import ModelInterruptedError, ModelUnavailableError
 from chatkeep.models.guard import Limits, Pace
+from chatkeep.models.http2 import leave
 from chatkeep.models.sse import DONE, Event, EventReader
 
 _DRAIN_SECONDS = 0.2
@@ -31,6 +32,7 @@ class EventSource:
         self._read = 0
         self._handed_out = False
         self._done = False
+        self._whole_body = False
         kind = response.headers.get("content-type", "").lower()
         self._page = kind.startswith(_HTML)
         self._json = kind.startswith("application/json")
@@ -60,21 +62,27 @@ class EventSource:
 
     async def aclose(self) -> None:
         """Close the provider's socket, or give it back to the pool if all has been read."""
+        if not self._whole_body:
+            await leave(self._response)
         await self._response.aclose()
 
     async def drain(self) -> None:
         """Read the end of the body, without which the connection could not be used again."""
-        if self._response.http_version == "HTTP/2":
+        if self._whole_body:
             return
-        with suppress(TimeoutError, StopAsyncIteration, httpx2.HTTPError):
+        with suppress(TimeoutError, httpx2.HTTPError):
             async with asyncio.timeout(_DRAIN_SECONDS):
-                await anext(self._bytes)
+                try:
+                    await anext(self._bytes)
+                except StopAsyncIteration:
+                    self._whole_body = True
 
     async def _next(self) -> bytes | None:
         try:
             async with self._pace.limit():
                 data = await anext(self._bytes)
         except StopAsyncIteration:
+            self._whole_body = True
             return None
         self._read += len(data)
         if self._read > self._limits.body:

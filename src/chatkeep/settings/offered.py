@@ -59,6 +59,7 @@ class Endpoint(Section):
     proxy: ProxyURL | None = Field(
         None, description="an http:// or https:// proxy, instead of the environment's"
     )
+    http2: bool = Field(False, description="whether HTTP/2 is spoken where it is offered")
 
 
 class ModelPrice(Section):
