@@ -12,7 +12,7 @@ from typing import Any
 from chatkeep.models.scripted import Message, Pause, Step, Text
 from chatkeep.testing.provider import ScriptedProvider
 
-_PACE = re.compile(r"(\d+) words, (\d+) ms apart, after (\d+) ms")
+_PACE = re.compile(r"([\w-]+): (\d+) words, (\d+) ms apart, after (\d+) ms")
 
 
 def question(name: str, words: int = 20, gap: int = 20, first: int = 0) -> str:
@@ -22,8 +22,7 @@ def question(name: str, words: int = 20, gap: int = 20, first: int = 0) -> str:
 
 def reply(message: str) -> str:
     """Return the whole answer to a message."""
-    name = message.partition(":")[0]
-    words = int(_paced(message)[0])
+    name, words, _, _ = _paced(message)
     return " ".join(f"{name}/{n}{'🙂' * (n % 7 == 0)}" for n in range(words))
 
 
@@ -75,21 +74,31 @@ class PacedProvider(ScriptedProvider):
 
 
 def _newest(request: dict[str, Any]) -> str:
-    asked = [each["content"] for each in request["messages"] if each["role"] == "user"]
-    newest = next(text for text in reversed(asked) if _PACE.search(str(text)))
-    return str(newest).partition(":")[0]
+    return _paced("\n".join(_texts(request)))[0]
+
+
+def _texts(request: dict[str, Any]) -> Iterable[str]:
+    for message in request["messages"]:
+        if message["role"] == "user":
+            content = message["content"]
+            parts = [{"text": content}] if isinstance(content, str) else content
+            yield from (part["text"] for part in parts if "text" in part)
 
 
 def _answer(messages: Sequence[Message]) -> Iterable[Step]:
-    asked = [message.text for message in messages if message.role == "user"]
-    newest = next(text for text in reversed(asked) if _PACE.search(text))
-    _, gap, first = _paced(newest)
+    asked = "\n".join(message.text for message in messages if message.role == "user")
+    name, words, gap, first = _paced(asked)
     yield Pause(first / 1000)
-    yield Text(reply(newest), gap=gap / 1000)
+    yield Text(reply(question(name, words, gap, first)), gap=gap / 1000)
 
 
-def _paced(message: str) -> tuple[int, int, int]:
-    found = _PACE.search(message)
+def _paced(asked: str) -> tuple[str, int, int, int]:
+    """Return the name, words and times of the newest question in a text.
+
+    Messages that were not answered come in one with the newest, and before it.
+    """
+    found = _PACE.findall(asked)
     assert found
-    words, gap, first = map(int, found.groups())
-    return words, gap, first
+    name, *numbers = found[-1]
+    words, gap, first = map(int, numbers)
+    return name, words, gap, first
