@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 from chatkeep.errors import (
     ModelCredentialsError,
     ModelError,
+    ModelRateLimitError,
     ModelRequestError,
     ModelUnavailableError,
 )
@@ -113,7 +114,8 @@ class CompatibleModel(Model):
         return self._hinted(translate(error, started=started))
 
     def _hinted(self, error: ModelError) -> ModelError:
-        if isinstance(error, _OPERATORS_BUSINESS):
+        spent = isinstance(error, ModelRateLimitError) and error.spent
+        if spent or isinstance(error, _OPERATORS_BUSINESS):
             error.hint = error.hint or self._hint
         return error
 
