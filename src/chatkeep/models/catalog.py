@@ -38,6 +38,7 @@ class ModelEntry:
         images: Whether it takes images.
         tools: Whether it calls tools.
         price: What it costs, where that is known for this entry.
+        source: What answers behind the id, and where: another one gives other answers.
     """
 
     id: str
@@ -54,6 +55,7 @@ class ModelEntry:
     images: bool = True
     tools: bool = True
     price: Price | None = None
+    source: str = ""
 
     def allowed(self, tenant: str | None) -> bool:
         """Whether a tenant may choose it; None is one that is not known."""
