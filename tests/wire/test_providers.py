@@ -281,7 +281,7 @@ class Noted:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_usage(name: str) -> None:
-    """Told once for each call that was answered, also when it broke off, and when it failed not."""
+    """Told once for each call that was answered, also when it broke off; not of an error."""
     provider = ReplayedProvider(name)
     await provider.start()
     client = AsyncOpenAI(base_url=provider.base_url, api_key="k", max_retries=0)
@@ -298,7 +298,7 @@ async def test_usage(name: str) -> None:
         model_id="ours",
     )
     told: dict[str, Noted] = {}
-    for case in ("text", "length", "cut", "error", "busy", "down"):
+    for case in ("text", "length", "cut", "error", "busy", "down", "garbage"):
         told[case] = Noted()
         token = observer.set(told[case])
         said: Any = [{"role": "user", "content": f"[{case}] please"}]
@@ -317,7 +317,8 @@ async def test_usage(name: str) -> None:
         ((_, tokens),) = told[case].tokens
         assert tokens.estimated
         assert tokens.input > 0 < tokens.output
-    assert told["busy"].tokens == told["down"].tokens == []
+    for case in ("busy", "down", "garbage"):
+        assert told[case].tokens == [], case
     assert {case: noted.early for case, noted in told.items() if noted.early} == {
         "length": ["length"]
     }
