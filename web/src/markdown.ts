@@ -16,6 +16,9 @@ import createMarkdownIt, {
 import type { MarkdownLabels } from './markdown-labels.js';
 import { closeInline, holdBack } from './markdown-stream.js';
 import { CITE_CLOSE, CITE_OPEN } from './sources.js';
+import styles from './view/styles/markdown.css';
+
+export { styles };
 
 interface RenderEnv extends Env {
   open: boolean;

@@ -1,7 +1,13 @@
 /** A part of the element that is loaded when it is first needed, once. */
 import { nothing } from 'lit';
 import { AsyncDirective } from 'lit/async-directive.js';
-import { type DirectiveResult, directive } from 'lit/directive.js';
+import {
+  type ChildPart,
+  type DirectiveParameters,
+  type DirectiveResult,
+  directive,
+} from 'lit/directive.js';
+import { adopt } from './styles.js';
 
 /** How long after a failure the part may be asked for again, in ms. */
 const AGAIN_AFTER = 3000;
@@ -46,6 +52,16 @@ export class Lazy<T> {
 
 class LazyDirective extends AsyncDirective {
   #asked = 0;
+  #root: Node | null = null;
+
+  override update(
+    part: ChildPart,
+    [lazyPart, show, meanwhile, without]: DirectiveParameters<this>,
+  ): unknown {
+    const host = part.options?.host as { renderRoot?: Node } | undefined;
+    this.#root = host?.renderRoot ?? null;
+    return this.render(lazyPart, show, meanwhile, without);
+  }
 
   override render(
     part: Lazy<unknown>,
@@ -55,13 +71,17 @@ class LazyDirective extends AsyncDirective {
   ): unknown {
     this.#asked += 1;
     const asked = this.#asked;
-    if (part.value) return show(part.value);
+    const shown = (value: unknown): unknown => {
+      if (this.#root) adopt(this.#root, (value as { styles?: string }).styles);
+      return show(value);
+    };
+    if (part.value) return shown(part.value);
     if (part.failed) return without;
     const set = (value: unknown): void => {
       if (asked === this.#asked) this.setValue(value);
     };
     part.load().then(
-      (value) => set(show(value)),
+      (value) => set(shown(value)),
       () => set(without),
     );
     return meanwhile;
@@ -71,7 +91,8 @@ class LazyDirective extends AsyncDirective {
 const lazily = directive(LazyDirective);
 
 /**
- * Shows what a part makes, and something else until it is here.
+ * Shows what a part makes, and something else until it is here. A part that exports `styles`, the
+ * text of a stylesheet, has it in the element's shadow root from then on.
  *
  * @param part The part.
  * @param show Makes what is shown of it.
