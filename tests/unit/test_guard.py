@@ -56,6 +56,36 @@ async def test_a_whole_answer_has_only_the_total(
     assert instant_time.time() - started == pytest.approx(50)
 
 
+@pytest.mark.parametrize(
+    ("begun", "gaps", "passed", "seconds"),
+    [
+        (99, (1, 40, 40), 2, 60),  # it says that it begins, and thinks
+        (99, (1, 55, 8), 3, 64),  # what it says later gives it the usual time
+        (1, (1, 40), 1, 11),
+        (2, (1, 40, 1, 40), 3, 52),
+    ],
+)
+async def test_a_provider_may_think_when_it_has_said_that_it_begins(
+    begun: int,
+    gaps: tuple[float, ...],
+    passed: int,
+    seconds: float,
+    instant_time: asyncio.AbstractEventLoop,
+) -> None:
+    """Events without content are no first token, and do not end the time for it."""
+    came = 0
+
+    def has_begun() -> bool:
+        nonlocal came
+        came += 1
+        return came >= begun
+
+    started = instant_time.time()
+    pace = Pace(Deadlines(first_token=60, between=10, total=99), begun=has_begun)
+    assert await wait(pace, *gaps) == passed
+    assert instant_time.time() - started == pytest.approx(seconds)
+
+
 @pytest.mark.usefixtures("instant_time")
 async def test_the_wait_of_a_slow_reader_is_not_the_providers() -> None:
     """The limit between tokens starts when the reader has dealt with the last one."""

@@ -491,6 +491,27 @@ async def test_silence_between_tokens_is_a_timeout(provider: ScriptedProvider, o
     assert "".join(heard) == "one two"
 
 
+async def test_the_time_for_the_first_token_is_not_over_before_it(
+    provider: ScriptedProvider, opened: Any
+) -> None:
+    """The Responses API says at once that it begins, and then thinks for as long as it does."""
+    provider.script = lambda _: [Pause(0.3), Text("at last")]
+    heard: list[str] = []
+
+    class Waiting:
+        """Has hardly any patience between tokens, until the first one has come."""
+
+        first_token = total = 60
+
+        @property
+        def between(self) -> float:
+            return 60 if heard else 0.01
+
+    entry = opened(provider.base_url, key="k", provider="openai", deadlines=Waiting())
+    assert await ask(entry, heard=heard) == "at last"
+    assert provider.requests[0]["input"]
+
+
 async def test_an_endless_answer_is_a_timeout(provider: ScriptedProvider, opened: Any) -> None:
     """Tokens in time do not extend the total."""
     provider.script = lambda _: [Text(" more" * 20_000, gap=0.02)]

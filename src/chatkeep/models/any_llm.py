@@ -80,7 +80,7 @@ class AnyLlmModel(CompatibleModel):
         self._provider = _provider(provider)
 
     async def _inner(self, meter: Meter, *, whole: bool = False) -> ChatCompletions:
-        pace = Pace(self._deadlines, whole=whole)
+        pace = Pace(self._deadlines, whole=whole, begun=meter.has_begun)
         call = Call(self._profile, pace, meter, self._memory, self._limits)
         gateway = SimpleNamespace(chat=_Chat(self._provider, call))
         # The SDK looks at the address of its client for OpenAI's own, and at nothing else.

@@ -127,7 +127,7 @@ class CompatibleModel(Model):
 
     async def _inner(self, meter: Meter, *, whole: bool = False) -> "ChatCompletions | _Responses":
         client, name = await self._prepare()
-        pace = Pace(self._deadlines, whole=whole)
+        pace = Pace(self._deadlines, whole=whole, begun=meter.has_begun)
         call = Call(self._profile, pace, meter, self._memory, self._limits)
         kind = _Responses if self._responses_api else ChatCompletions
         return kind(name, client, Gateway(client, call))

@@ -44,14 +44,24 @@ class Pace:
     Args:
         deadlines: The limits.
         whole: Whether the answer comes in one piece: then only the total counts.
+        begun: Says whether anything of the answer has come. Some providers say at once that they
+            begin, and then think.
     """
 
-    def __init__(self, deadlines: Deadlines, *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        *,
+        whole: bool = False,
+        begun: Callable[[], bool] | None = None,
+    ) -> None:
         self._deadlines = deadlines
         self._whole = whole
+        self._begun = begun
         now = asyncio.get_running_loop().time()
         self._end = now + deadlines.total
         self._due = self._end if whole else min(self._end, now + deadlines.first_token)
+        self._first_due = self._due
 
     def limit(self) -> asyncio.Timeout:
         """Return a context that raises `TimeoutError` when what is awaited in it is due."""
@@ -63,6 +73,11 @@ class Pace:
             return
         now = asyncio.get_running_loop().time()
         self._due = min(self._end, now + self._deadlines.between)
+        if self._begun is not None:
+            if self._begun():
+                self._begun = None
+            else:
+                self._due = max(self._due, self._first_due)
 
 
 class SurrogateJoiner:

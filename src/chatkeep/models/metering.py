@@ -34,6 +34,10 @@ class Meter:
         if (told := observer.get()) is not None:
             told.ended_early(why)
 
+    def has_begun(self) -> bool:
+        """Whether anything of the answer has come: text, thoughts, or calls of tools."""
+        return self.characters > 0
+
     def refused(self) -> None:
         """Say that what came is no answer, which nobody charges for, unless it says so itself."""
         if self.tokens is None and not self.characters:
