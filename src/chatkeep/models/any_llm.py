@@ -174,9 +174,10 @@ async def _translated(awaited: Any, meter: Meter) -> Any:
     except TimeoutError:
         raise
     except Exception as error:  # each provider has a library, and each library its exceptions
-        kind = _KINDS.get(type(error).__name__)
-        if kind is not None and not meter.started:
+        name = type(error).__name__
+        code = _CODES.get(name, getattr(error, "code", None))
+        if code in _CODES.values():
+            raise of_object({"code": code}, started=meter.started) from error
+        if (kind := _KINDS.get(name)) is not None and not meter.started:
             raise kind from error
-        if (code := _CODES.get(type(error).__name__)) is not None:
-            raise of_object({"code": code}, started=False) from error
         raise translate(error, started=meter.started) from error

@@ -82,13 +82,15 @@ def is_stale(error: ModelError) -> bool:
 def wished_wait(error: ModelError) -> float | None:
     """Return for how many seconds the provider asks not to be asked; None when it does not say."""
     cause = error.__cause__
-    if not isinstance(cause, openai.APIStatusError):
-        return None
-    headers = cause.response.headers
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1_000
-    text = headers.get("retry-after")
+    if isinstance(cause, openai.APIStatusError):
+        headers = cause.response.headers
+        milliseconds = _number(headers.get("retry-after-ms"))
+        if milliseconds is not None:
+            return milliseconds / 1_000
+        text = headers.get("retry-after")
+    else:
+        text = getattr(cause, "retry_after", None)  # of any-llm: what the header said
+        text = None if text is None else str(text)
     seconds = _number(text)
     return seconds if seconds is not None or text is None else _seconds_until(text)
 
