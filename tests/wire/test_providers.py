@@ -58,6 +58,7 @@ CASES = {
     "cut": Shown(["Half an ans"], [MESSAGE], failed=True),
     "garbage": Shown([], [], failed=True),
     "search": Shown(["It is noon."], ["workflow", MESSAGE]),
+    "odd": Shown(["Hello there. 🙂"], ["workflow", MESSAGE]),
     "image": Shown(["Here it is."], ["generated_image", MESSAGE]),
 }
 # Gemini's filter has no words of its own: the SDK's are shown.

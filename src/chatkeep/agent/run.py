@@ -205,7 +205,7 @@ async def _fill(
             pressure.taken()
             if (calls := _remembered(event, context.memory)) is not None:
                 await context.forward(ThreadItemDoneEvent(item=calls))
-            for converted in converter.convert(event):
+            for converted in _converted(converter, event):
                 if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
                     await context.end_workflow()  # an answer begins: the tool's work is done
                 await context.forward(converted)
@@ -220,6 +220,18 @@ async def _fill(
             await context.forward(converted)
     finally:
         await context.forward(None)
+
+
+def _converted(converter: EventConverter, event: StreamEvent) -> Iterator[ThreadStreamEvent]:
+    """Yield the client's events for one of the run; one that cannot be read is left out.
+
+    Those of the Responses API come from the provider unchecked.
+    """
+    try:
+        yield from converter.convert(event)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        kind = event.data.type if event.type == "raw_response_event" else event.type
+        _log.warning("event of a model left out", type=kind, error=type(error).__name__)
 
 
 def _remembered(event: StreamEvent, memory: ToolMemory) -> HiddenContextItem | None:
