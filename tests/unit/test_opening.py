@@ -411,6 +411,25 @@ async def test_a_hint_shows_no_password(opened: Any) -> None:
     assert SECRET not in told(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("fields", "setting"),
+    [
+        ({"base_url": "http://127.0.0.1:1/v1"}, "OPENAI_BASE_URL"),
+        (
+            {"base_url": None, "provider": "ollama", "ollama_host": "http://127.0.0.1:1"},
+            "OLLAMA_HOST",
+        ),
+    ],
+)
+async def test_a_hint_names_the_setting_of_the_address(
+    opened: Any, fields: dict[str, Any], setting: str
+) -> None:
+    """It is the first thing to look at when nobody is there."""
+    with pytest.raises(ModelUnavailableError) as caught:
+        await ask(opened(**fields))
+    assert f"the settings {setting}," in (caught.value.hint or "")
+
+
 async def test_a_dead_port_is_unavailable(opened: Any) -> None:
     """Nobody listens: the user reads so at once, the operator where."""
     with refusing_port() as port:

@@ -80,6 +80,7 @@ class Places:
         if key is None and profile.key_name and own.base_url is None:
             raise SettingsError(f"{self._asking}: {provider} needs a key; set {profile.key_name}")
         keys = [key_name] if key_name and key and own.api_key is None else []
+        url = [] if own.base_url else self._url_setting(own.profile, base_url)
         address = Address(
             base_url,
             key=key or "none",
@@ -89,7 +90,7 @@ class Places:
             http2=own.http2,
             named=where[0] if where else "models",
         )
-        return address, [named, *where, *keys]
+        return address, [*where, *url, named, *keys]
 
     def _base_url(self, name: str, profile: Profile) -> str | None:
         if name == "ollama":
@@ -100,6 +101,12 @@ class Places:
         if self._config.base_url and profile.base_url is None:
             return self._config.base_url
         return profile.base_url
+
+    def _url_setting(self, name: str, base_url: str) -> list[str]:
+        """Return the setting that an address comes from, if it comes from one."""
+        if name == "ollama":
+            return ["OLLAMA_HOST"]
+        return ["OPENAI_BASE_URL"] if base_url == self._config.base_url else []
 
     def _without_url(self, provider: str) -> str:
         if provider == "compatible":
