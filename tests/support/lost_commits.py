@@ -10,7 +10,7 @@ from chatkeep.stores.sql.store import SqlStore
 def lose_after_commit(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lose the connection behind every other COMMIT; return a list that grows with each."""
     lost: list[int] = []
-    engine = store._db._writer
+    engine = store._db._writer  # type: ignore[attr-defined]
     assert engine is not None
     commit = engine.dialect.do_commit
     calls = 0

@@ -19,9 +19,10 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from typing import cast as typed
 
 import asyncpg
 from sqlalchemy import (
@@ -39,17 +40,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY, insert
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.sql.base import Executable
 
 from chatkeep.errors import SettingsError, StoreUnavailableError
 from chatkeep.postgres.connecting import connector, reason
 from chatkeep.postgres.url import PostgresUrl
 from chatkeep.stores.failure import Fault
 from chatkeep.stores.sql import migrate, row_security
-from chatkeep.stores.sql.database import Database
+from chatkeep.stores.sql.database import Database, Work
+from chatkeep.stores.sql.prepared import Parameters, Row
 from chatkeep.stores.sql.schema import metadata, texts
 from chatkeep.stores.sql.statements.common import Dialect, p
+
+if TYPE_CHECKING:
+    from chatkeep.stores.sql.database import Connection as Asked
 
 _POOL_TIMEOUT = 10.0
 """Seconds that a call waits for a connection of the pool."""
@@ -132,13 +139,17 @@ class PostgresDatabase(Database):
 
     dialect = DIALECT
     deadline = _DEADLINE
+    errors = (DBAPIError, OSError)
+    broken = (IntegrityError,)
 
     def __init__(self, url: PostgresUrl) -> None:
         super().__init__()
         self._url = url
+        self._reader: AsyncEngine | None = None
+        self._writer: AsyncEngine | None = None
 
-    async def connect(self) -> tuple[AsyncEngine, AsyncEngine]:
-        """Connect, check server and schema, and return two views of one pool.
+    async def connect(self) -> None:
+        """Connect, and check server and schema.
 
         Raises:
             SettingsError: The URL, the rights or the schema do not allow a start.
@@ -153,8 +164,31 @@ class PostgresDatabase(Database):
         if self._url.row_security:
             # For whom a read is, is said in its transaction.
             row_security.enter_scopes(writer)
-            return writer, writer
-        return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
+            self._reader = self._writer = writer
+        else:
+            self._reader = writer.execution_options(isolation_level="AUTOCOMMIT")
+            self._writer = writer
+
+    async def disconnect(self) -> None:
+        """Close every connection; a server that hangs is not waited for."""
+        if self._writer is not None:
+            await _dispose(self._writer)
+
+    async def read(self, statement: Executable, parameters: Parameters) -> Sequence[Row]:
+        """Return the rows of one reading statement."""
+        try:
+            async with _opened(self._reader).connect() as connection:
+                return (await connection.execute(statement, parameters)).all()
+        except PoolTimeoutError as error:
+            raise StoreUnavailableError from error
+
+    async def transaction[T](self, work: Work[T]) -> T:
+        """Do work in one transaction."""
+        try:
+            async with _opened(self._writer).begin() as connection:
+                return await work(typed("Asked", connection))
+        except PoolTimeoutError as error:
+            raise StoreUnavailableError from error
 
     async def pending(self) -> tuple[str, ...]:
         """Return the migrations that are still to be applied, oldest first."""
@@ -189,8 +223,10 @@ class PostgresDatabase(Database):
             for name in metadata.tables:
                 await connection.exec_driver_sql(f"VACUUM {name}")
 
-    def fault(self, error: DBAPIError) -> Fault:
+    def fault(self, error: Any) -> Fault:
         """Say what an error of PostgreSQL, or of its driver, means."""
+        if isinstance(error, OSError):
+            return Fault.LOST
         state = _sqlstate(error)
         if state in _BUSY or isinstance(_driver(error), asyncpg.InvalidCachedStatementError):
             return Fault.BUSY
@@ -200,10 +236,6 @@ class PostgresDatabase(Database):
             return Fault.LOST
         ours = state[:2] in _BUG_CLASSES and state not in _NOT_OURS
         return Fault.BUG if ours else Fault.GONE
-
-    async def close(self, engine: AsyncEngine) -> None:
-        """Close the engine's connections; a server that hangs is not waited for."""
-        await _dispose(engine)
 
     def _client_fault(self, error: DBAPIError) -> Fault:
         """Say what an error means that did not come from the server."""
@@ -363,6 +395,12 @@ def _driver(error: DBAPIError) -> BaseException | None:
 def _sqlstate(error: DBAPIError) -> str | None:
     state: str | None = getattr(error.orig, "sqlstate", None)
     return state
+
+
+def _opened(engine: AsyncEngine | None) -> AsyncEngine:
+    if engine is None:
+        raise StoreUnavailableError("The store is not open.")
+    return engine
 
 
 async def _dispose(engine: AsyncEngine) -> None:
