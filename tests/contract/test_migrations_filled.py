@@ -101,7 +101,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{path}"
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.url(request.getfixturevalue("empty_postgres"))
-    asyncio.run(filled(PostgresDatabase(read_url(url))._engine(migrating=True)))
+    asyncio.run(filled(PostgresDatabase(read_url(url))._engine()))
     return url
 
 
@@ -173,7 +173,7 @@ def engine_of(url: str) -> AsyncEngine:
     """Return an engine that may migrate."""
     if url.startswith("sqlite"):
         return SqliteDatabase(Path(url.removeprefix("sqlite:///")))._engine()
-    return PostgresDatabase(read_url(url))._engine(migrating=True)
+    return PostgresDatabase(read_url(url))._engine()
 
 
 async def test_turns_of_the_second_schema_go_on(url: str) -> None:
