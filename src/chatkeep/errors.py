@@ -20,6 +20,7 @@
     ├── StorageUnavailableError  the file storage is gone, full or too slow
     ├── RelayUnavailableError    wake-ups do not reach other instances, or not from them
     ├── ShuttingDownError        no new work is taken
+    ├── OverloadedError          no more work is taken for the moment
     ├── UnauthenticatedError     nobody we know is asking
     │   └── InvalidTokenError        somebody asks with a token that proves nothing
     ├── IssuerUnavailableError   the keys to check tokens with cannot be had
@@ -144,6 +145,10 @@ class RelayUnavailableError(ChatkeepError):
 
 class ShuttingDownError(ChatkeepError):
     """This server is restarting. Please try again in a moment."""
+
+
+class OverloadedError(ChatkeepError):
+    """Too many answers are being written at the moment. Please try again in a few seconds."""
 
 
 class UnauthenticatedError(ChatkeepError):
