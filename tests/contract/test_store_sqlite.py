@@ -340,6 +340,19 @@ async def test_rows_of_a_newer_version_are_left_out(
             await call
 
 
+@pytest.mark.parametrize("body", ["{cut", "[]", "7", '{"widget": {"type": []}}', ""])
+async def test_a_broken_widget_leaves_its_thread_readable(
+    sqlite_store: Store, database: Path, body: str
+) -> None:
+    """Also one that is no JSON, or not an object: somebody has written it by hand."""
+    await sqlite_store.save_thread(thread(), ANN)
+    common = {"thread_id": "thr_1", "hidden": False}
+    insert_row(database, "items", **common, id="w", seq=51, type="widget", body=body)
+    await sqlite_store.add_thread_item("thr_1", message("msg_1"), ANN)
+    page = await sqlite_store.load_thread_items("thr_1", None, 9, "asc", ANN)
+    assert page.data == [message("msg_1")]
+
+
 async def test_a_page_of_unreadable_rows_still_has_a_cursor(
     sqlite_store: Store, database: Path
 ) -> None:
