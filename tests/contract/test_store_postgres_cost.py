@@ -75,6 +75,7 @@ VALUES = {
     "turn": "t7",
     "type": "x",
     "hidden": False,
+    "read": True,
     "cancel_requested": False,
     "touched": False,
     "body": "{}",

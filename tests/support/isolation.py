@@ -8,7 +8,7 @@ from typing import Any
 from chatkeep.context import RequestContext
 from chatkeep.errors import BudgetExceededError, NotFoundError
 from chatkeep.ids import new_id
-from chatkeep.ports import Budget, Hold, Period, Reservation, Scope, Store, Unit
+from chatkeep.ports import Budget, Hold, Period, Reservation, Scope, Store, Turn, Unit
 from chatkeep.ports.spending import COUNTED, day_of
 from chatkeep.stores.encoding import moment_of
 from chatkeep.stores.words import owner_word
@@ -201,9 +201,11 @@ async def mistakes(store: Store, rows: RowsOf, names: Sequence[str]) -> AsyncIte
             yield "search: the title of another's thread"
     before = owned(await rows(store), others)
     for name in last_ones_last(names):
-        await outcome(OPERATIONS[name](store, OURS, ANN))
+        done = await outcome(OPERATIONS[name](store, OURS, ANN))
         if owned(await rows(store), others) != before:
             yield f"{name}: another's rows"
+        if name == "end_turn" and not isinstance(done, Turn):
+            yield f"{name}: a place in another's thread"
 
 
 def owned(rows: Rows, users: list[RequestContext]) -> Rows:
@@ -255,6 +257,9 @@ async def misread(store: Store, context: RequestContext, number: int) -> str | N
         summaries = await store.load_summaries(99, None, order, context)
         marks = [row.thread.metadata["mark"] for row in summaries.data]
         right[f"load_summaries {order}"] = marks == [mark]
+        plain = await store.load_summaries(99, None, order, context, previews=False)
+        marks = [row.thread.metadata["mark"] for row in plain.data]
+        right[f"load_summaries {order}: without previews"] = marks == [mark]
         right[f"load_summaries {order}: the message"] = [
             (row.preview, row.unread) for row in summaries.data
         ] == [(forged(context), False)]

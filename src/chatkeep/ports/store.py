@@ -158,8 +158,11 @@ class Store(ChatKitStore[RequestContext], Upkeep, ABC):
         context: RequestContext,
         *,
         archived: bool = False,
+        previews: bool = True,
     ) -> Page[ThreadSummary]:
         """Load a page of the user's threads by last activity, either archived ones or the others.
+
+        Without previews no item is looked at: `preview` is then None, and `unread` False.
 
         A thread in which the user writes meanwhile changes its place: it may come twice in one
         direction and not at all in the other.

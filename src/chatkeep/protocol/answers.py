@@ -102,7 +102,9 @@ class Answers:
             renamed = await rename(self._store, params.thread_id, params.title, context)
             return self._host.thread(renamed)
         limit = params.limit or DEFAULT_PAGE_SIZE
-        page = await self._store.load_summaries(limit, params.after, params.order, context)
+        page = await self._store.load_summaries(
+            limit, params.after, params.order, context, previews=False
+        )
         threads = [self._host.thread(summary.thread) for summary in page.data]
         return Page(data=threads, has_more=page.has_more, after=page.after)
 

@@ -48,13 +48,16 @@ class Underway:
         Raises:
             StoreUnavailableError: The deadline has passed.
         """
-        task = asyncio.create_task(operation)
-        if deadline is not None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(operation, loop=loop, eager_start=True)
+        if deadline is not None and not task.done():
             # Later than its caller is told, who must not take this for a cancellation.
-            timer = asyncio.get_running_loop().call_later(deadline + 1, task.cancel)
+            timer = loop.call_later(deadline + 1, task.cancel)
             task.add_done_callback(lambda _: timer.cancel())
         self._running.add(task)
         task.add_done_callback(self._ended)
+        if deadline is None or task.done():
+            return await asyncio.shield(task)
         try:
             async with asyncio.timeout(deadline):
                 return await asyncio.shield(task)

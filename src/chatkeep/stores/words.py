@@ -91,6 +91,10 @@ def fold(text: str) -> str:
 
 
 def _words(text: str, *, closing: bool) -> Iterator[str]:
+    if text.isascii():
+        for run in _PLAIN.findall(text.lower()):
+            yield run[:_MAX_WORD]
+        return
     for start, end in _runs(text):
         for part, unspaced in _parts(fold(text[start:end])):
             yield from _pairs(part, closing=closing) if unspaced else [part[:_MAX_WORD]]

@@ -1,6 +1,7 @@
 """The part of the store's contract about the list of conversations that a user sees."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,6 +103,24 @@ class ListsContract:
         for limit, order in ((0, "asc"), (5, "up")):
             with pytest.raises(ValueError, match=r"limit|order"):
                 await store.load_summaries(limit, None, order, ANN)
+
+    async def test_summaries_without_previews_are_the_same_threads(self, store: Store) -> None:
+        """In the same order and on the same pages, but nothing is said of their messages."""
+        for n in range(3):
+            await store.create_thread(thread(f"thr_{n}"), question("msg_1", text="words"), ANN)
+            await store.add_thread_item(f"thr_{n}", message("msg_2", "more"), ANN)
+        await store.archive_thread("thr_1", True, ANN)
+        for order in ("asc", "desc"):
+            page = await store.load_summaries(1, None, order, ANN)
+            plain = await store.load_summaries(1, None, order, ANN, previews=False)
+            assert plain.after == page.after
+            (whole,), (each,) = page.data, plain.data
+            assert (whole.preview, whole.unread) == ("more", True)
+            assert each == replace(whole, preview=None, unread=False)
+        (put_away,) = (
+            await store.load_summaries(9, None, "asc", ANN, archived=True, previews=False)
+        ).data
+        assert (put_away.thread.id, put_away.archived) == ("thr_1", True)
 
     async def test_a_summary_shows_the_newest_message(self, store: Store) -> None:
         """Its beginning, on one line; of what clients never see, nothing."""

@@ -27,6 +27,7 @@ class Finding(Asking):
         context: RequestContext,
         *,
         archived: bool = False,
+        previews: bool = True,
     ) -> Page[ThreadSummary]:
         """Load a page of the user's threads by last activity: one command."""
         limit, direction = check_page(limit, order)
@@ -34,7 +35,8 @@ class Finding(Asking):
         scope = ("summaries", *key, str(archived))
         position = say.thread_activity(key, after or "")
         start = await self._start(after, direction, scope, position)
-        page = say.summary_page(key, archived, Behind(start, direction, limit + 1))
+        pages = say.summary_page if previews else say.activity_page
+        page = pages(key, archived, Behind(start, direction, limit + 1))
         rows = placed(await self._db.find(page), "active_seq")
         return build_page(rows, limit, scope, lambda row: _summary(row.document))
 
@@ -113,11 +115,11 @@ def _summary(row: Document) -> ThreadSummary | None:
     thread = decode_thread(row["title"], row["body"])
     if thread is None:
         return None
-    said = [f"{each['type']}:{each['body']}" for each in row["said"]]
+    said = [f"{each['type']}:{each['body']}" for each in row.get("said", ())]
     return ThreadSummary(
         thread=thread,
         preview=preview_of(said[0] if said else None),
         active_at=moment_of(row["active_at"]),
-        unread=any(each["seq"] > row["read_seq"] for each in row["answered"]),
+        unread=any(each["seq"] > row["read_seq"] for each in row.get("answered", ())),
         archived=row["archived"],
     )

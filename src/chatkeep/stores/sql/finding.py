@@ -25,6 +25,7 @@ class SqlFinding(SqlBase):
         context: RequestContext,
         *,
         archived: bool = False,
+        previews: bool = True,
     ) -> Page[ThreadSummary]:
         """Load a page of the user's threads by last activity."""
         limit, direction = check_page(limit, order)
@@ -33,8 +34,9 @@ class SqlFinding(SqlBase):
         start = await self._start(
             after, direction, scope, self._sql.thread_activity, {**key, "p_thread": after}
         )
+        pages = self._sql.summary_page if previews else self._sql.activity_page
         rows = await self._db.fetch(
-            self._sql.summary_page[direction], {**key, "p_start": start, "p_limit": limit + 1}
+            pages[direction], {**key, "p_start": start, "p_limit": limit + 1}
         )
         return build_page(rows, limit, scope, _summary)
 

@@ -23,6 +23,8 @@ class SqlOpenTurns(SqlBase):
 
     async def claim_turn(self, holder: str, lease: float) -> Turn | None:
         """Take over a turn that needs somebody, with a new fence; None if there is none."""
+        if not await self._db.fetch(self._open.any_turn, {}):
+            return None  # as nearly always, and no write need wait for that
         taking = params({"holder": holder, "lease": whole_ms(lease)})
         last_try: Turn | None = None
 

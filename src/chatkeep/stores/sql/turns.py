@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from chatkit.types import UserMessageItem
+
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
@@ -60,12 +62,10 @@ class SqlTurns(SqlWriting, SqlSpending):
                 queued = await self._join_thread(connection, order, key, said, attachment_ids)
             state = TurnState.QUEUED if queued else TurnState.RUNNING
             lease = None if queued else whole_ms(order.lease)
-            await connection.execute(
-                self._sql.insert_turn, {**values, "p_state": str(state), "p_lease": lease}
-            )
+            new_turn = {**values, "p_state": str(state), "p_lease": lease}
+            turn = turn_of(await self._first(connection, self._sql.insert_turn, new_turn))
             if events:
                 await connection.execute(self._sql.put_event, events)
-            turn = turn_of(found(await self._first(connection, self._sql.load_turn, key)))
             if aside:
                 await self._refuse_beyond(connection, key, turn, aside, turn.created_at)
             return turn
@@ -149,12 +149,13 @@ class SqlTurns(SqlWriting, SqlSpending):
         values = key | params(how) | params(took)
 
         async def work(connection: Connection) -> Turn:
-            ended = (await connection.execute(self._sql.end_turn, values)).rowcount
-            turn = turn_of(found(await self._first(connection, self._sql.load_turn, key)))
-            if ended:
+            if (row := await self._first(connection, self._sql.end_turn, values)) is not None:
+                turn = turn_of(row)
                 await self._store_end(connection, {**key, "p_thread": turn.thread_id}, end)
                 await self._add_spending(connection, key, turn, end.spent)
-            elif (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
+                return turn
+            turn = turn_of(found(await self._first(connection, self._sql.load_turn, key)))
+            if (turn.fence, turn.state, turn.reason) != (fence, end.state, end.reason):
                 raise LeaseLostError
             return turn
 
@@ -181,12 +182,14 @@ class SqlTurns(SqlWriting, SqlSpending):
 
     async def _store_end(self, connection: Connection, key: Parameters, end: TurnEnd) -> None:
         await self._remove(connection, key, end.removed)
-        for item in end.items:
-            await self._save_item(connection, item_values(key, item))
+        if any(isinstance(item, UserMessageItem) for item in end.items):
+            for item in end.items:
+                await self._save_item(connection, item_values(key, item))
+            await self._add_answer(connection, key, (), read=end.read)
+        else:
+            await self._add_answer(connection, key, end.items, read=end.read)
         if end.events:
             await connection.execute(self._sql.put_event, event_values(key, end.events))
-        if end.read:
-            await connection.execute(self._sql.mark_read, key)
 
     async def _remove(
         self, connection: Connection, key: Parameters, item_ids: Sequence[str]

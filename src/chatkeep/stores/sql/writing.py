@@ -123,6 +123,31 @@ class SqlWriting(SqlBase):
         else:
             await self._put_item(connection, values)
 
+    async def _add_answer(
+        self, connection: Connection, key: Parameters, items: Sequence[ThreadItem], *, read: bool
+    ) -> None:
+        """Store items behind the others, or in their places if they are there already.
+
+        Args:
+            connection: The transaction.
+            key: The thread.
+            items: None of them the user's.
+            read: Whether the user has read it all, these items too.
+        """
+        if not (items or read):
+            return
+        places = {**key, "p_count": len(items), "p_read": read}
+        taken = await connection.execute(self._sql.take_answer_seqs, places)
+        first = taken.scalar_one_or_none()
+        if first is None or not items:
+            return
+        rows = [
+            {**item_values(key, item), "p_seq": seq} for seq, item in enumerate(items, start=first)
+        ]
+        await connection.execute(self._sql.put_item, rows)
+        for row in rows:
+            await self._index_item(connection, row)
+
     async def _index_item(self, connection: Connection, values: Parameters) -> None:
         # What is no message may have been one until now.
         statement = self._sql.delete_text if values["p_words"] is None else self._sql.put_text

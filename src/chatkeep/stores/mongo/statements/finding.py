@@ -23,10 +23,14 @@ MESSAGES = ("user_message", "assistant_message")
 class Finding:
     """How a conversation is found again."""
 
+    def activity_page(self, key: Key, archived: bool, behind: Behind) -> Find:
+        """The owner's threads behind a position by activity."""
+        fields = ("title", "body", "active_at", "archived", "read_seq")
+        return page(THREADS, mine(key, archived=archived), fields, behind, "active_seq")
+
     def summary_page(self, key: Key, archived: bool, behind: Behind) -> Find:
         """The owner's threads behind a position by activity, with their newest messages."""
-        fields = ("title", "body", "active_at", "archived", "read_seq")
-        threads = page(THREADS, mine(key, archived=archived), fields, behind, "active_seq")
+        threads = self.activity_page(key, archived, behind)
         said, answered = (
             Newest(ITEMS, mine(key, type=any_of(types)), "id", "thread_id", shown)
             for types, shown in (

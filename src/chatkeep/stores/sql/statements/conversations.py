@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, delete, false, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Delete,
+    Select,
+    Update,
+    bindparam,
+    case,
+    delete,
+    false,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 
 from chatkeep.stores.paging import Order
@@ -68,6 +80,20 @@ class Conversations:
             .where(mine(threads, id="thread"))
             .values(next_seq=threads.c.next_seq + 1)
             .returning(threads.c.next_seq - 1)
+        )
+        count = bindparam("p_count", type_=threads.c.next_seq.type)
+        # Those of an answer, which the user may have read to its end.
+        self.take_answer_seqs: ReturningUpdate[Any] = (
+            update(threads)
+            .where(mine(threads, id="thread"))
+            .values(
+                next_seq=threads.c.next_seq + count,
+                read_seq=case(
+                    (bindparam("p_read", type_=Boolean()), threads.c.next_seq + count - 1),
+                    else_=threads.c.read_seq,
+                ),
+            )
+            .returning(threads.c.next_seq - count)
         )
         # The user wrote: the thread is their newest one, read to its end, and not put away.
         self.take_question_seq: ReturningUpdate[Any] = (

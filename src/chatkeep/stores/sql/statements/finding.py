@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Delete, Select, Update, and_, delete, or_, select, update
+from sqlalchemy import Delete, Select, Update, and_, delete, false, null, or_, select, update
 from sqlalchemy.sql.dml import Insert
 
 from chatkeep.stores.paging import Order
@@ -39,16 +39,22 @@ class Finding:
             .scalar_subquery()
             .is_not(None)
         )
-        page = select(
+        of_thread_only = (
             threads.c.active_seq.label("seq"),
             threads.c.title,
             threads.c.body,
             threads.c.active_at,
             threads.c.archived,
-            newest.label("newest"),
-            unread.label("unread"),
-        ).where(mine(threads), threads.c.archived == p("archived"))
-        self.summary_page: dict[Order, Select[Any]] = both_ways(page, threads.c.active_seq)
+        )
+        whose = mine(threads), threads.c.archived == p("archived")
+        page = select(*of_thread_only, newest.label("newest"), unread.label("unread"))
+        plain = select(*of_thread_only, null().label("newest"), false().label("unread"))
+        self.summary_page: dict[Order, Select[Any]] = both_ways(
+            page.where(*whose), threads.c.active_seq
+        )
+        self.activity_page: dict[Order, Select[Any]] = both_ways(
+            plain.where(*whose), threads.c.active_seq
+        )
         own = mine(threads, id="thread")
         self.thread_activity: Select[Any] = select(threads.c.active_seq.label("seq")).where(own)
         self.archive_thread: Update = update(threads).where(own).values(archived=p("archived"))

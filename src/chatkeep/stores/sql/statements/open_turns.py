@@ -45,9 +45,10 @@ class OpenTurns:
         across_users(self)
 
     def _taking_over(self, dialect: Dialect) -> None:
+        expired = and_(_RUNNING, turns.c.lease_until < dialect.now)
         self.expired_turn: Select[Any] = (
             select(turns)
-            .where(_OPEN, _RUNNING, turns.c.lease_until < dialect.now)
+            .where(_OPEN, expired)
             .order_by(turns.c.lease_until)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -58,9 +59,11 @@ class OpenTurns:
             other.c.ended_at.is_(None),
             (other.c.state == "running") | (other.c.created_at < turns.c.created_at),
         )
+        queued = and_(turns.c.state == "queued", ~before)
+        self.any_turn: Select[Any] = select(turns.c.id).where(_OPEN, or_(expired, queued)).limit(1)
         self.queued_turn: Select[Any] = (
             select(turns)
-            .where(_OPEN, turns.c.state == "queued", ~before)
+            .where(_OPEN, queued)
             .order_by(turns.c.created_at, turns.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)

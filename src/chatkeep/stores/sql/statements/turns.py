@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Update, bindparam, case, func, null, select, update
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import Insert, ReturningInsert, ReturningUpdate
 
 from chatkeep.stores.sql.schema import tool_calls, turn_events, turns
 from chatkeep.stores.sql.statements.common import Dialect, mine, of_mine, p
@@ -63,7 +63,7 @@ class Turns:
         before = latest.scalar_subquery()
         # No two turns of a thread have the same moment, so that it gives their order.
         moment = case((before >= dialect.now, before + 1), else_=dialect.now)
-        self.insert_turn: Insert = dialect.insert(turns).values(  # type: ignore[assignment]
+        begun: Any = dialect.insert(turns).values(
             **given,
             fence=1,
             # Of a queued one there is no lease: the sum with NULL is NULL.
@@ -74,6 +74,7 @@ class Turns:
             event_at=case((bindparam("p_last", type_=_NUMBER) > 0, dialect.now), else_=null()),
             created_at=moment,
         )
+        self.insert_turn: ReturningInsert[Any] = begun.returning(*turns.c)
 
     def _working(self, dialect: Dialect) -> None:
         held = _held()
@@ -98,7 +99,7 @@ class Turns:
             )
         )
         # The request was kept to start again from; what it says is in the thread.
-        self.end_turn: Update = (
+        self.end_turn: ReturningUpdate[Any] = (
             update(turns)
             .where(_held())
             .values(
@@ -113,6 +114,7 @@ class Turns:
                 request="",
                 **advance(dialect),
             )
+            .returning(*turns.c)
         )
 
     def _events(self, dialect: Dialect) -> None:
