@@ -16,8 +16,10 @@ from agents.mcp import MCPUtil
 from agents.run_internal import run_loop
 from agents.sandbox import SandboxAgent
 from agents.sandbox.runtime import SandboxRuntime
+from pydantic import BaseModel, TypeAdapter
 
 from chatkeep.imports import EXPORTS, PARTS
+from chatkeep.imports.building import built_when_used
 from chatkeep.imports.exports import ExportsFinder
 from chatkeep.imports.standing_in import NoSandbox, no_sandbox, no_tools
 from chatkeep.imports.waiting import Later, Part, WaitingFinder
@@ -265,3 +267,31 @@ def test_what_stands_in_is_not_there_when_it_cannot_answer() -> None:
     assert no_sandbox(run_config=sandboxed, run_state=None) is None
     assert no_tools([object()]) is None
     assert {part.name for part in PARTS} >= {"agents.mcp", "agents.sandbox"}
+
+
+def test_models_and_adapters_are_built_when_they_are_used() -> None:
+    """Of what is made meanwhile nothing is built before its first use, and all of it works."""
+    with built_when_used():
+
+        class Inner(BaseModel):
+            number: int = 1
+
+        class Outer(BaseModel):
+            inner: Inner
+            anything: object = None
+
+        adapter = TypeAdapter(dict[str, int])
+    assert not Inner.__pydantic_complete__
+    assert not Outer.__pydantic_complete__
+    assert not adapter.pydantic_complete
+
+    class After(BaseModel):
+        number: int = 1
+
+    assert After.__pydantic_complete__
+    assert TypeAdapter(dict[str, int]).pydantic_complete
+    outer = Outer.model_validate({"inner": {"number": "2"}})
+    outer.anything = outer.inner  # of a class that was validated as a part only
+    assert outer.model_dump() == {"inner": {"number": 2}, "anything": {"number": 2}}
+    assert Outer.__pydantic_complete__
+    assert adapter.validate_python({"a": "1"}) == {"a": 1}

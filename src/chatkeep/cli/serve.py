@@ -19,6 +19,7 @@ import uvicorn
 
 from chatkeep import __version__
 from chatkeep.errors import SettingsError
+from chatkeep.imports.building import built_when_used
 from chatkeep.imports.collecting import for_good
 from chatkeep.settings import Settings, load_settings, unknown_names
 from chatkeep.telemetry.logging import configure
@@ -85,7 +86,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    with for_good():
+    with for_good(), built_when_used():
         # A mistake in the settings has been told before the SDKs are loaded, which takes a while.
         from chatkeep.app import Chatkeep  # noqa: PLC0415
 
