@@ -19,6 +19,8 @@ import uvicorn
 
 from chatkeep import __version__
 from chatkeep.errors import SettingsError
+from chatkeep.imports.building import built_when_used
+from chatkeep.imports.collecting import for_good
 from chatkeep.settings import Settings, load_settings, unknown_names
 from chatkeep.telemetry.logging import configure
 
@@ -84,12 +86,13 @@ def listen(settings: Settings) -> socket.socket:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    # A mistake in the settings has been told before the SDKs take their seconds to load.
-    from chatkeep.app import Chatkeep  # noqa: PLC0415
+    with for_good(), built_when_used():
+        # A mistake in the settings has been told before the SDKs are loaded, which takes a while.
+        from chatkeep.app import Chatkeep  # noqa: PLC0415
 
-    # Opened before the first request can come, so that a failure is a line and not a status.
-    chatkeep = Chatkeep(settings=settings)
-    await chatkeep.open()
+        # Opened before the first request can come, so that a failure is a line and not a status.
+        chatkeep = Chatkeep(settings=settings)
+        await chatkeep.open()
     try:
         # The lifespan is ours: uvicorn ends it before the handlers it cancels have cleaned up.
         config = uvicorn.Config(

@@ -1,6 +1,7 @@
 """Markdown of a model as HTML that can do nothing."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -19,7 +20,7 @@ def to_html(text: str) -> Markup:
     """Return Markdown as HTML: no HTML of its own, no images, no links but to web and mail."""
     if len(text) > MAX_MARKDOWN or text.count("|") > MAX_BARS:
         return as_it_is(text)
-    return Markup(_MARKDOWN.render(text))  # noqa: S704 - html is off: everything is escaped
+    return Markup(_reader().render(text))  # noqa: S704 - html is off: everything is escaped
 
 
 def as_it_is(text: str) -> Markup:
@@ -33,11 +34,9 @@ def _open_link(renderer: Any, tokens: Sequence[Token], index: int, options: Any,
     return f'<a href="{address}" rel="nofollow noopener noreferrer" target="_blank">'
 
 
+@cache
 def _reader() -> MarkdownIt:
     reader = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     reader.disable("image")  # whoever serves it would learn who reads
     reader.add_render_rule("link_open", _open_link)
     return reader
-
-
-_MARKDOWN = _reader()

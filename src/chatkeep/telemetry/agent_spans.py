@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import structlog
-from agents import set_trace_processors, set_tracing_disabled
-from agents.tracing import Span, Trace, TracingProcessor
+from agents import set_trace_processors, set_trace_provider, set_tracing_disabled
+from agents.tracing import Span, Trace, TracingProcessor, setup
+from agents.tracing.provider import DefaultTraceProvider
 
 _NAMES = ("name", "agent_name", "model", "server", "to_agent")
 _TOKENS = {
@@ -105,6 +106,9 @@ class SpanProcessor(TracingProcessor):
 
 def set_up(mode: Literal["off", "log"]) -> None:
     """Decide for this process where spans go: nowhere, or to the log. Never to the vendor."""
+    if setup.GLOBAL_TRACE_PROVIDER is None:
+        # The one that the SDK would make has an exporter, with an HTTP client and certificates.
+        set_trace_provider(DefaultTraceProvider())
     set_trace_processors([SpanProcessor(LogSink())] if mode == "log" else [])
     set_tracing_disabled(mode == "off")
 
