@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from chatkeep.models.clients import Address, open_client
-from chatkeep.models.transport import reader_of
+from chatkeep.models.guard import Deadlines, Limits, Pace
+from chatkeep.models.reading import READ, EventSource
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 
@@ -55,8 +56,7 @@ async def test_no_response(ask: Any, sent: bytes) -> None:
 async def test_a_body_that_is_cut(ask: Any) -> None:
     """What has come is read; then it is told."""
     response = await ask(HEAD + b"\r\n3\r\none\r\n5\r\ntw")
-    read = reader_of(response)
-    assert read is not None
+    read = response.extensions[READ]
     assert (await read()).startswith(b"one")
     with pytest.raises(httpx2.RemoteProtocolError):
         await read_all(read)
@@ -64,11 +64,11 @@ async def test_a_body_that_is_cut(ask: Any) -> None:
 
 async def test_a_body_that_is_packed_is_unpacked(ask: Any) -> None:
     """By the library: what reads past it knows nothing of that."""
-    packed = zlib.compress(b"one")
+    packed = zlib.compress(b"data: one\n\n")
     head = HEAD + b"Content-Encoding: deflate\r\n\r\n"
     response = await ask(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed))
-    assert reader_of(response) is None
-    assert await response.aread() == b"one"
+    source = EventSource(response, Pace(Deadlines()), Limits())
+    assert [event.data for event in await source.read()] == ["one"]
 
 
 async def test_nobody_there() -> None:

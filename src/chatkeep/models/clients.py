@@ -19,7 +19,6 @@ from chatkeep.loopback import is_loopback
 from chatkeep.models.breaker import Breaker
 from chatkeep.models.errors import FOREIGN_ERRORS, translate
 from chatkeep.models.http2 import available
-from chatkeep.models.transport import Transport
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 10.0
@@ -132,6 +131,8 @@ def open_client(address: Address) -> AsyncOpenAI:
     # A proxy of the environment has no way to this machine.
     local = is_loopback(urlsplit(address.base_url).hostname or "")
     verify = httpx2.create_ssl_context(verify=_authorities(address), trust_env=not local)
+    from chatkeep.models.transport import Transport  # noqa: PLC0415 - the tour needs none of it
+
     through = address.http2 or address.proxy is not None or not (local or not getproxies())
     try:
         http_client = DefaultAsyncHttpxClient(

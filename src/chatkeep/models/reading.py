@@ -10,7 +10,9 @@ from chatkeep.errors import ModelInterruptedError, ModelUnavailableError
 from chatkeep.models.guard import Limits, Pace
 from chatkeep.models.http2 import leave
 from chatkeep.models.sse import DONE, Event, EventReader
-from chatkeep.models.transport import reader_of
+
+READ = "chatkeep.read"
+"""Among the extensions of a response: what reads its body as it comes, past httpx2."""
 
 _DRAIN_SECONDS = 0.2
 _HTML = ("text/html", "application/xhtml")
@@ -27,7 +29,7 @@ class EventSource:
 
     def __init__(self, response: httpx2.Response, pace: Pace, limits: Limits) -> None:
         self._response = response
-        self._bytes = reader_of(response) or _iterated(response)
+        self._bytes = _straight(response) or _iterated(response)
         self._pace = pace
         self._limits = limits
         self._events = EventReader(limits.event)
@@ -98,6 +100,12 @@ class EventSource:
             body += data
         self._done = True
         return [Event(body.decode("utf-8", "replace"))] if body.strip() else []
+
+
+def _straight(response: httpx2.Response) -> Callable[[], Awaitable[bytes]] | None:
+    """Return what reads a response's body, and nothing at its end, if it need not be decoded."""
+    read: Callable[[], Awaitable[bytes]] | None = response.extensions.get(READ)
+    return None if "content-encoding" in response.headers else read
 
 
 def _iterated(response: httpx2.Response) -> Callable[[], Awaitable[bytes]]:

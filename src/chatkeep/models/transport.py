@@ -5,13 +5,13 @@ much for each token. Proxies and HTTP/2 are httpx2's own: `clients.py` chooses.
 """
 
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 import aiohttp
 import httpx2
 
-_READ = "chatkeep.read"
+from chatkeep.models.reading import READ
 
 # The first that fits. A connection that the other side has closed is no failure to connect.
 _ERRORS: tuple[tuple[type[Exception], type[httpx2.RequestError]], ...] = (
@@ -26,15 +26,6 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx2.RequestError]], ...] = (
     (ConnectionError, httpx2.ReadError),
 )
 _FOREIGN = tuple(foreign for foreign, _ in _ERRORS)
-
-
-def reader_of(response: httpx2.Response) -> Callable[[], Awaitable[bytes]] | None:
-    """Return what reads a body as it comes, and nothing at its end, past httpx2.
-
-    None if the body has to be decoded, or came by another transport.
-    """
-    read: Callable[[], Awaitable[bytes]] | None = response.extensions.get(_READ)
-    return None if "content-encoding" in response.headers else read
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -70,7 +61,7 @@ class Transport(httpx2.AsyncBaseTransport):
             response.status,
             headers=list(response.raw_headers),
             stream=body_of,
-            extensions={"http_version": b"HTTP/1.1", _READ: body_of.read},
+            extensions={"http_version": b"HTTP/1.1", READ: body_of.read},
         )
 
     async def aclose(self) -> None:
