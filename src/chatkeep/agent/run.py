@@ -41,10 +41,12 @@ from chatkeep.agent.events import EventConverter
 from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.agent.observing import RunCalls, listening
+from chatkeep.agent.shortcut import Shortcut, readable, show
 from chatkeep.agent.tool_errors import told_of
 from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
 from chatkeep.models.calls import caller, observer
 from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.direct import Direct, direct
 from chatkeep.models.guard import Backpressure, backpressure
 
 _MAX_STEPS = 10  # model calls in one turn; tools that call each other must end somewhere
@@ -93,22 +95,8 @@ async def run_agent(
             until then has been finished by `thread.item.done` events.
     """
     converter = EventConverter(context.thread.id, context.generate_id)
-    pressure = Backpressure()
     calls = RunCalls(observer.get(), context.stream)
-    # Both are inherited by the task that the runner starts here.
-    token, asking = backpressure.set(pressure), caller.set(context.caller)
-    with listening(calls):
-        result = Runner.run_streamed(
-            agent,
-            input_items,
-            context=context,
-            max_turns=_MAX_STEPS,
-            hooks=NotingHooks(context.notes, calls, entry.id if entry else None),
-            run_config=config,
-        )
-    backpressure.reset(token)
-    caller.reset(asking)
-    pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
+    result, pressure = _start(agent, input_items, context, config, entry, converter, calls)
     shown = _Shown()
     try:
         async with aclosing(_pump(result, converter, context, pressure)) as events:
@@ -135,6 +123,36 @@ async def run_agent(
         raise _for_the_user(error, context, entry) from error
     finally:
         calls.ends()
+
+
+def _start(
+    agent: Agent[Any],
+    input_items: list[TResponseInputItem],
+    context: TurnContext,
+    config: RunConfig,
+    entry: ModelEntry | None,
+    converter: EventConverter,
+    calls: RunCalls,
+) -> tuple[RunResultStreaming, Backpressure]:
+    """Start the run: the task that the runner makes for it inherits what models look for."""
+    pressure, shortcut = Backpressure(), Shortcut(converter, context)
+    straight = Direct(shortcut.take)
+    hooks = NotingHooks(context.notes, calls, entry.id if entry else None, straight)
+    tokens = backpressure.set(pressure), caller.set(context.caller), direct.set(straight)
+    with listening(calls):
+        result = shortcut.run = Runner.run_streamed(
+            agent,
+            input_items,
+            context=context,
+            max_turns=_MAX_STEPS,
+            hooks=hooks,
+            run_config=config,
+        )
+    backpressure.reset(tokens[0])
+    caller.reset(tokens[1])
+    direct.reset(tokens[2])
+    pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
+    return result, pressure
 
 
 class _Shown:
@@ -205,10 +223,8 @@ async def _fill(
             pressure.taken()
             if (calls := _remembered(event, context.memory)) is not None:
                 await context.forward(ThreadItemDoneEvent(item=calls))
-            for converted in _converted(converter, event):
-                if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
-                    await context.end_workflow()  # an answer begins: the tool's work is done
-                await context.forward(converted)
+            for converted in readable(converter.convert, event):
+                await show(converted, context)
         run = result.run_loop_task
         if run is not None and run.cancelled():
             # By something in it, a tool for instance: the runner takes that for its end.
@@ -220,18 +236,6 @@ async def _fill(
             await context.forward(converted)
     finally:
         await context.forward(None)
-
-
-def _converted(converter: EventConverter, event: StreamEvent) -> Iterator[ThreadStreamEvent]:
-    """Yield the client's events for one of the run; one that cannot be read is left out.
-
-    Those of the Responses API come from the provider unchecked.
-    """
-    try:
-        yield from converter.convert(event)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        kind = event.data.type if event.type == "raw_response_event" else event.type
-        _log.warning("event of a model left out", type=kind, error=type(error).__name__)
 
 
 def _remembered(event: StreamEvent, memory: ToolMemory) -> HiddenContextItem | None:
@@ -262,6 +266,7 @@ async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: T
     if run is not None and not run.done():
         run.cancel()
         await asyncio.wait([run])
+    context.discard()  # what its model said after the end
 
 
 def _note_budget(error: Exception, context: TurnContext) -> None:

@@ -6,6 +6,7 @@ from the environment, under the names that the library has for them.
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +23,7 @@ from chatkeep.errors import (
 from chatkeep.models.answers import Answer
 from chatkeep.models.chunks import ChunkStream, whole
 from chatkeep.models.compatible import ChatCompletions, CompatibleModel
+from chatkeep.models.direct import Hand
 from chatkeep.models.errors import of_object, translate
 from chatkeep.models.gateway import Call
 from chatkeep.models.guard import Deadlines, Pace
@@ -79,9 +81,11 @@ class AnyLlmModel(CompatibleModel):
             )
         self._provider = _provider(provider)
 
-    async def _inner(self, meter: Meter, *, whole: bool = False) -> ChatCompletions:
+    async def _inner(
+        self, meter: Meter, *, whole: bool = False, hand: Hand | None = None
+    ) -> ChatCompletions:
         pace = Pace(self._deadlines, whole=whole, begun=meter.has_begun)
-        call = Call(self._profile, pace, meter, self._memory, self._limits)
+        call = Call(self._profile, pace, meter, self._memory, self._limits, hand)
         gateway = SimpleNamespace(chat=_Chat(self._provider, call))
         # The SDK looks at the address of its client for OpenAI's own, and at nothing else.
         client = cast("AsyncOpenAI", SimpleNamespace(base_url=""))
@@ -133,7 +137,7 @@ class _Chat:
         source = _Chunks(answered, call)
         answer = Answer(source, Normaliser(call.limits), call.meter)
         if sent.get("stream"):
-            return ChunkStream(None, answer, call.meter, call.memory)
+            return ChunkStream(None, answer, call.meter, call.memory, call.hand)
         return await whole(answer, sent["model"], call.meter, call.memory)
 
 
@@ -156,9 +160,12 @@ class _Chunks:
         if self._chunks is None:
             chunk, self._whole = self._whole, None
         else:
-            async with pace.limit():
-                chunk = await _translated(anext(self._chunks, None), self._call.meter)
+            chunk = await pace.awaited(_translated(anext(self._chunks, None), self._call.meter))
         return [] if chunk is None else [Event(json.dumps(chunk.model_dump(mode="json")))]
+
+    def in_time(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which one timer watches over all that is read."""
+        return self._call.pace.throughout()
 
     async def aclose(self) -> None:
         """Close the provider's socket."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx2
 import openai
@@ -129,6 +130,10 @@ def open_client(address: Address) -> AsyncOpenAI:
         raise SettingsError(f"{address.named}.http2: it needs h2; install chatkeep[http2]")
     # A proxy of the environment has no way to this machine.
     local = is_loopback(urlsplit(address.base_url).hostname or "")
+    verify = httpx2.create_ssl_context(verify=_authorities(address), trust_env=not local)
+    from chatkeep.models.transport import Transport  # noqa: PLC0415 - the tour needs none of it
+
+    through = address.http2 or address.proxy is not None or not (local or not getproxies())
     try:
         http_client = DefaultAsyncHttpxClient(
             # Deadlines are set on the whole stream, not on a read.
@@ -136,8 +141,9 @@ def open_client(address: Address) -> AsyncOpenAI:
             limits=_POOL,
             trust_env=not local,
             proxy=address.proxy,
-            verify=_authorities(address),
+            verify=verify,
             http2=address.http2,
+            transport=None if through else Transport(verify, _POOL, _CONNECT_SECONDS),
         )
     except (ImportError, ValueError) as error:
         if address.proxy is not None:

@@ -16,6 +16,7 @@ from chatkeep.errors import ModelUnavailableError
 from chatkeep.models.answers import Answer
 from chatkeep.models.call_memory import CallMemory
 from chatkeep.models.chunks import ChunkStream, whole
+from chatkeep.models.direct import Hand
 from chatkeep.models.guard import Limits, Pace
 from chatkeep.models.metering import Meter
 from chatkeep.models.normalising import Normaliser
@@ -37,6 +38,7 @@ class Call:
         meter: What it takes.
         memory: What goes back with calls of tools; of the model, not of the call.
         limits: How much of an answer is taken.
+        hand: Hands the answer over while it comes; None: it goes through the SDK.
     """
 
     profile: Profile
@@ -44,6 +46,7 @@ class Call:
     meter: Meter
     memory: CallMemory
     limits: Limits
+    hand: Hand | None = None
 
 
 class Gateway:
@@ -77,9 +80,8 @@ class _Chat:
                     raise
                 call.memory.refuses_usage = True  # an older server; it is not asked again
                 return await self.create(**fields)
-            return ChunkStream(
-                stream.response, self._answer(stream.response), call.meter, call.memory
-            )
+            answer = self._answer(stream.response)
+            return ChunkStream(stream.response, answer, call.meter, call.memory, call.hand)
         async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as response:
             answer = self._answer(response.http_response)
             try:
@@ -114,7 +116,7 @@ class _Responses:
         if sent.get("stream"):
             async with call.pace.limit():
                 stream = await endpoint.create(**sent)
-            return self._stream(stream.response)
+            return self._stream(stream.response, call.hand)
         last = None
         async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as response:
             async for event in self._stream(response.http_response):
@@ -123,8 +125,8 @@ class _Responses:
             raise ModelUnavailableError
         return last.response
 
-    def _stream(self, response: httpx2.Response) -> ResponseStream:
+    def _stream(self, response: httpx2.Response, hand: Hand | None = None) -> ResponseStream:
         call = self._call
         call.meter.reached = True
         source = EventSource(response, call.pace, call.limits)
-        return ResponseStream(response, source, ResponseReader(call.meter, call.limits))
+        return ResponseStream(response, source, ResponseReader(call.meter, call.limits), hand)
