@@ -126,7 +126,7 @@ def _sizes(run: Run) -> Columns:
 
 
 def _open_loop(run: Run) -> Columns:
-    calm, over = (10, 10) if run.quick else (60, 30)
+    calm, over = (10, 10) if run.quick else (40, 20)
     return run.each(
         [*run.candidates, run.baseline],
         lambda machine, server: openloop.visit(machine, server, run.rate(server), calm, over),
@@ -197,7 +197,7 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="less of everything, and costs only, in a minute")
     add("--rounds", type=int, help=f"rounds of all servers (default: {costs.FULL.rounds})")
     add("--store", nargs="+", choices=["sqlite", "postgres"], help="Chatkeep's (default: both)")
-    add("--soak", type=float, default=180, help="seconds of the soak (default: 180)")
+    add("--soak", type=float, default=150, help="seconds of the soak (default: 150)")
     add("--out", type=Path, help="where the raw figures go (default: a temporary file)")
     add("--source", default=str(HERE.parent / "src"), help="the Chatkeep to measure")
     add("--against", default="baseline", help="another Chatkeep's source, or a server's file")
