@@ -77,7 +77,8 @@ def open_answers(settings: Settings, catalog: Catalog) -> Cache | None:
     def wrap(entry: ModelEntry) -> Model:
         if isinstance(entry.model, ScriptedModel):
             return entry.model  # as quick as a cache
-        return CachedModel(entry.model, entry.id, cache, settings.cache.ttl, entry.settings)
+        ttl = settings.cache.ttl
+        return CachedModel(entry.model, entry.id, cache, ttl, entry.settings, entry.source)
 
     catalog.wrap_models(wrap)
     return cache

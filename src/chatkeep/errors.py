@@ -27,7 +27,7 @@
     └── ModelError               the provider failed; the subclasses say how
         ├── ModelCredentialsError    401, 403
         ├── ModelRequestError        other 4xx: our request was refused
-        ├── ModelRateLimitError      429
+        ├── ModelRateLimitError      429, 402
         ├── ModelUnavailableError    5xx, no connection, broken stream, no such model
         ├── ModelTimeoutError        no token within the limit
         └── ModelInterruptedError    the stream ended before the answer did
@@ -186,6 +186,9 @@ class ModelRequestError(ModelError):
 
 class ModelRateLimitError(ModelError):
     """The model provider is receiving too many requests. Please try again in a moment."""
+
+    spent: bool = False
+    """Whether what was paid for is used up, so that waiting does not help."""
 
 
 class ModelUnavailableError(ModelError):

@@ -66,7 +66,7 @@ class Shared:
     async def expire(self) -> None:
         """Let the time of every lease be over."""
         expired = text("UPDATE turns SET lease_until = 0 WHERE lease_until IS NOT NULL")
-        await self.store._db.write(lambda connection: connection.execute(expired))
+        await self.store._db.write(lambda connection: connection.execute(expired, {}))
 
 
 class Instance:
