@@ -130,8 +130,13 @@ class Machine:
                 config = Path(data) / "litellm.yaml"
                 config.write_text(_LITELLM.format(upstream=self.upstream))
                 command = [str(PEERS / "litellm"), "--config", str(config), *at]
-                # Else it looks for prices on the network, three times, before it starts.
-                local = {**environment, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+                local = {
+                    **environment,
+                    # Else it looks for prices on the network, three times, before it starts.
+                    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+                    # Nor does it start without a key, which others need not have here.
+                    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+                }
                 return command, local, "/health/liveliness"
             case "pydantic-ai":
                 script = HERE / "peer_pydantic_ai.py"
