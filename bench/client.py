@@ -206,7 +206,7 @@ class _Connection(asyncio.Protocol):
         if error is None and turn.status >= 400:
             error = f"HTTP {turn.status}: {bytes(turn.body[:200])!r}"
         if error is None and self._text:
-            error = "the stream ended in the middle of a line"
+            error = f"the stream ended in the middle of a line: {self._text[:200]!r}"
         turn.error = turn.error or error
         if not self._done.done():
             self._done.set_result(None)

@@ -41,7 +41,7 @@ def _plan(rounds: int, turns: int, held: int, held_tokens: int, ramp: float) -> 
 
 
 FULL = _plan(rounds=3, turns=60, held=200, held_tokens=70, ramp=8.0)
-QUICK = _plan(rounds=2, turns=20, held=60, held_tokens=25, ramp=3.0)
+QUICK = _plan(rounds=2, turns=20, held=60, held_tokens=40, ramp=6.0)
 
 ROWS = (
     Row("CPU per turn, without its tokens (ms)", "turn_ms"),

@@ -15,7 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -65,6 +66,7 @@ class Run:
         plan = costs.QUICK if options.quick else costs.FULL
         self.plan = replace(plan, rounds=options.rounds or plan.rounds)
         self.found: dict[str, Columns] = {}
+        self.failed: list[str] = []
 
     def costs(self, servers: Sequence[Server], *, with_held: bool = True) -> Columns:
         """Measure costs, in rounds of all servers."""
@@ -73,9 +75,10 @@ class Run:
             for server in servers:
                 self._say(f"round {number + 1} of {self.plan.rounds}, {server.title}")
                 held = with_held and (number == 0 or not self.quick)
-                columns[server.title].append(
-                    costs.visit(self.machine, server, self.plan, held=held)
-                )
+                with self._going_on(server):
+                    columns[server.title].append(
+                        costs.visit(self.machine, server, self.plan, held=held)
+                    )
         return columns
 
     def each(
@@ -85,8 +88,17 @@ class Run:
         columns: Columns = {}
         for server in servers:
             self._say(server.title)
-            columns[server.title] = [visit(self.machine, server)]
+            with self._going_on(server):
+                columns[server.title] = [visit(self.machine, server)]
         return columns
+
+    @contextmanager
+    def _going_on(self, server: Server) -> Iterator[None]:
+        """Note what fails, so that one server does not take the figures of the others with it."""
+        try:
+            yield
+        except (SystemExit, TimeoutError) as error:
+            self.failed.append(f"{server.title}: {type(error).__name__} {error}")
 
     def cost(self, server: Server, name: str, usual: float) -> float:
         """Return a cost that was measured before, or a usual one."""
@@ -126,7 +138,7 @@ def _sizes(run: Run) -> Columns:
 
 
 def _open_loop(run: Run) -> Columns:
-    calm, over = (10, 10) if run.quick else (60, 30)
+    calm, over = (10, 10) if run.quick else (40, 20)
     return run.each(
         [*run.candidates, run.baseline],
         lambda machine, server: openloop.visit(machine, server, run.rate(server), calm, over),
@@ -197,7 +209,7 @@ def _options() -> argparse.Namespace:
     add("--quick", action="store_true", help="less of everything, and costs only, in a minute")
     add("--rounds", type=int, help=f"rounds of all servers (default: {costs.FULL.rounds})")
     add("--store", nargs="+", choices=["sqlite", "postgres"], help="Chatkeep's (default: both)")
-    add("--soak", type=float, default=180, help="seconds of the soak (default: 180)")
+    add("--soak", type=float, default=150, help="seconds of the soak (default: 150)")
     add("--out", type=Path, help="where the raw figures go (default: a temporary file)")
     add("--source", default=str(HERE.parent / "src"), help="the Chatkeep to measure")
     add("--against", default="baseline", help="another Chatkeep's source, or a server's file")
@@ -216,7 +228,6 @@ def main() -> int:
     options = _options()
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, _interrupted)
-    failed: list[str] = []
     out = options.out or Path(tempfile.mkdtemp(prefix="chatkeep-bench-")) / "figures.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -225,18 +236,18 @@ def main() -> int:
         try:
             for name in [each for each in PARTS if each in options.parts]:
                 run.found[name] = PARTS[name].run(run)
-                failed += _report(run, name, run.found[name])
+                run.failed += _report(run, name, run.found[name])
                 out.write_text(json.dumps({"versions": _versions(), **run.found}, indent=1))
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
     if "costs" in run.found:
         print(f"\n{_noise(run)}")
-    for each in failed:
+    for each in run.failed:
         print(f"FAILED: {each}")
     minutes = (time.monotonic() - started) / 60
     print(f"{minutes:.0f} minutes. Raw figures: {out}")
-    return 1 if failed else 0
+    return 1 if run.failed else 0
 
 
 if __name__ == "__main__":

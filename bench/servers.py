@@ -24,7 +24,7 @@ from support.postgres import PostgresServer, find_binaries
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".tools" / "peers" / "bin"
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _STOP_SECONDS = 10.0
 
 type Store = Literal["sqlite", "postgres"]
@@ -130,7 +130,14 @@ class Machine:
                 config = Path(data) / "litellm.yaml"
                 config.write_text(_LITELLM.format(upstream=self.upstream))
                 command = [str(PEERS / "litellm"), "--config", str(config), *at]
-                return command, environment, "/health/liveliness"
+                local = {
+                    **environment,
+                    # Else it looks for prices on the network, three times, before it starts.
+                    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+                    # Nor does it start without a key, which others need not have here.
+                    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+                }
+                return command, local, "/health/liveliness"
             case "pydantic-ai":
                 script = HERE / "peer_pydantic_ai.py"
                 return [str(PEERS / "python"), str(script), *at], environment, "/livez"
