@@ -49,6 +49,7 @@ from chatkeep.postgres.url import PostgresUrl
 from chatkeep.stores.failure import Fault
 from chatkeep.stores.sql import migrate, row_security
 from chatkeep.stores.sql.database import Database, Work
+from chatkeep.stores.sql.postgres_faults import driver_error, fault, is_lost
 from chatkeep.stores.sql.postgres_pool import ERRORS, PostgresConnection, PostgresPool
 from chatkeep.stores.sql.prepared import Parameters, Preparing, Row
 from chatkeep.stores.sql.schema import metadata, texts
@@ -75,24 +76,6 @@ _OLDEST = 14
 
 ROW_SECURITY = "row-security"
 """Stands among the migrations for putting up the wall of `row_security`."""
-
-_BUSY = {"40001", "40P01"}  # serialisation failure, deadlock
-_LOST = {
-    "25006",  # read-only: a failover made it a standby
-    "25P03",  # our transaction was idle for too long
-    "53300",  # too many connections
-    "57P01",  # shut down by the administrator
-    "57P02",  # another process of the server crashed
-    "57P03",  # starting up, or shutting down
-    "57P05",  # idle for too long
-}
-_BUG_CLASSES = {"22", "23", "42", "54"}
-"""Data, constraint, statement, limit of the program: mistakes of ours."""
-_NOT_OURS = {
-    "42501",  # the rights were taken away
-    "42P01",  # the table is gone
-    "42703",  # the column is gone
-}
 
 _REFUSALS = {
     "28P01": "The server of {place} refused the user or the password.",
@@ -133,6 +116,7 @@ class PostgresDatabase(Database):
     deadline = _DEADLINE
     errors = (*ERRORS, DBAPIError)
     broken = (asyncpg.IntegrityConstraintViolationError,)
+    fault = staticmethod(fault)
 
     def __init__(self, url: PostgresUrl) -> None:
         super().__init__()
@@ -243,21 +227,6 @@ class PostgresDatabase(Database):
         async with self._lent(pool) as raw:
             for name in metadata.tables:
                 await raw.execute(f"VACUUM {name}")
-
-    def fault(self, error: Exception) -> Fault:
-        """Say what an error of PostgreSQL, or of its driver, means."""
-        cause = driver_error(error)
-        if isinstance(cause, OSError):
-            return Fault.LOST
-        state = getattr(cause, "sqlstate", None)
-        if state in _BUSY or isinstance(cause, asyncpg.InvalidCachedStatementError):
-            return Fault.BUSY
-        if state is None:
-            return _client_fault(cause)
-        if is_lost(state):
-            return Fault.LOST
-        ours = state[:2] in _BUG_CLASSES and state not in _NOT_OURS
-        return Fault.BUG if ours else Fault.GONE
 
     async def _pending_of(self, pool: PostgresPool) -> tuple[str, ...]:
         async with self._lent(pool) as raw:
@@ -388,28 +357,6 @@ _ABOUT = (
     "SELECT current_setting('server_version_num')::integer, current_setting('server_encoding'), "
     "current_schema()"
 )
-
-
-def driver_error(error: BaseException | None) -> BaseException | None:
-    """Return the driver's own error, which SQLAlchemy wraps twice."""
-    if not isinstance(error, DBAPIError):
-        return error
-    return error.orig.__cause__ if error.orig is not None else None
-
-
-def is_lost(state: str) -> bool:
-    """Say whether a state of the server's means that the connection is of no use any more."""
-    return state in _LOST or state.startswith("08")  # 08: the connection itself
-
-
-def _client_fault(error: BaseException | None) -> Fault:
-    """Say what an error means that did not come from the server."""
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        return Fault.GONE
-    if isinstance(error, asyncpg.DataError):
-        return Fault.BUG
-    lost = isinstance(error, asyncpg.TargetServerAttributeNotMatched) or "clos" in str(error)
-    return Fault.LOST if lost else Fault.BUG
 
 
 def _drop_lost_connections(context: ExceptionContext) -> None:
