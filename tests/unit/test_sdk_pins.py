@@ -12,13 +12,14 @@ import agents
 import chatkit.agents
 import chatkit.server
 import chatkit.store
+import httpx2
 import pytest
 from agents import Model, OpenAIChatCompletionsModel, OpenAIResponsesModel, RunResultStreaming
 from chatkit.agents import AgentContext, ThreadItemConverter
 from chatkit.server import ChatKitServer
 from chatkit.store import Store, StoreItemType
 from chatkit.types import ChatKitReq, is_streaming_req
-from openai import AsyncStream
+from openai import AsyncOpenAI, AsyncStream
 from openai._models import construct_type
 from openai.types.responses import ResponseCompletedEvent, ResponseStreamEvent
 from packaging.requirements import Requirement
@@ -237,6 +238,10 @@ def test_what_the_gateway_uses_of_the_client() -> None:
     """A stream has its response, of which nothing has been read; events are constructed."""
     assert "response" in AsyncStream.__annotations__
     assert "self.response = response" in inspect.getsource(AsyncStream.__init__)
+    # Later requests are sent past it.
+    client = AsyncOpenAI(api_key="k")
+    assert isinstance(client._client, httpx2.AsyncClient)
+    assert parameters(AsyncOpenAI._make_status_error_from_response) == ["response"]
     event = {"type": "response.completed", "sequence_number": 1, "response": {"id": "r"}}
     made = construct_type(type_=ResponseStreamEvent, value=event)
     assert isinstance(made, ResponseCompletedEvent)

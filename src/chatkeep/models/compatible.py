@@ -25,6 +25,7 @@ from chatkeep.models.errors import FOREIGN_ERRORS, translate
 from chatkeep.models.gateway import Call, Gateway
 from chatkeep.models.guard import Deadlines, Limits, Pace, backpressure
 from chatkeep.models.metering import Meter
+from chatkeep.models.posting import Posts
 from chatkeep.models.profiles import PROFILES, Profile
 
 type Prepare = Callable[[], Awaitable[tuple[AsyncOpenAI, str]]]
@@ -69,6 +70,7 @@ class CompatibleModel(Model):
         self._model_id = model_id
         self._memory = CallMemory(thoughts=profile.thoughts_back)
         self._limits = Limits()
+        self._posts = Posts()
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """Return a whole answer."""
@@ -120,7 +122,7 @@ class CompatibleModel(Model):
     async def _inner(self, meter: Meter, *, whole: bool = False) -> "ChatCompletions | _Responses":
         client, name = await self._prepare()
         pace = Pace(self._deadlines, whole=whole)
-        call = Call(self._profile, pace, meter, self._memory, self._limits)
+        call = Call(self._profile, pace, meter, self._memory, self._limits, self._posts)
         kind = _Responses if self._responses_api else ChatCompletions
         return kind(name, client, Gateway(client, call))
 

@@ -5,7 +5,7 @@ what goes over the wire; `tests/unit/test_sdk_pins.py` fails when that changes. 
 what is sent, and reads what comes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -19,6 +19,7 @@ from chatkeep.models.chunks import ChunkStream, whole
 from chatkeep.models.guard import Limits, Pace
 from chatkeep.models.metering import Meter
 from chatkeep.models.normalising import Normaliser
+from chatkeep.models.posting import Posts
 from chatkeep.models.profiles import Profile
 from chatkeep.models.reading import EventSource
 from chatkeep.models.requests import adapted, headers
@@ -37,6 +38,7 @@ class Call:
         meter: What it takes.
         memory: What goes back with calls of tools; of the model, not of the call.
         limits: How much of an answer is taken.
+        posts: Sends the requests; of the model, as well.
     """
 
     profile: Profile
@@ -44,6 +46,7 @@ class Call:
     meter: Meter
     memory: CallMemory
     limits: Limits
+    posts: Posts = field(default_factory=Posts)
 
 
 class Gateway:
@@ -71,17 +74,15 @@ class _Chat:
         if sent.get("stream"):
             try:
                 async with call.pace.limit():
-                    stream = await endpoint.create(**sent)
+                    response = await call.posts.send(self._client, endpoint, sent)
             except openai.APIStatusError as error:
                 if call.memory.refuses_usage or not _about_usage(error):
                     raise
                 call.memory.refuses_usage = True  # an older server; it is not asked again
                 return await self.create(**fields)
-            return ChunkStream(
-                stream.response, self._answer(stream.response), call.meter, call.memory
-            )
-        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as response:
-            answer = self._answer(response.http_response)
+            return ChunkStream(response, self._answer(response), call.meter, call.memory)
+        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as raw:
+            answer = self._answer(raw.http_response)
             try:
                 return await whole(answer, sent["model"], call.meter, call.memory)
             finally:
@@ -113,11 +114,11 @@ class _Responses:
         call.meter.request = sent.get("input")
         if sent.get("stream"):
             async with call.pace.limit():
-                stream = await endpoint.create(**sent)
-            return self._stream(stream.response)
+                response = await call.posts.send(self._client, endpoint, sent)
+            return self._stream(response)
         last = None
-        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as response:
-            async for event in self._stream(response.http_response):
+        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as raw:
+            async for event in self._stream(raw.http_response):
                 last = event
         if last is None:
             raise ModelUnavailableError
