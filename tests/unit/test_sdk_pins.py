@@ -15,6 +15,7 @@ import chatkit.store
 import httpx2
 import pytest
 from agents import Model, OpenAIChatCompletionsModel, OpenAIResponsesModel, RunResultStreaming
+from agents.run_internal.turn_preparation import get_model_settings
 from chatkit.agents import AgentContext, ThreadItemConverter
 from chatkit.server import ChatKitServer
 from chatkit.store import Store, StoreItemType
@@ -280,6 +281,17 @@ def test_the_streamed_run() -> None:
     assert wanted <= set(parameters(agents.Runner.run_streamed))
     fields = {"model", "model_settings", "model_provider", "tracing_disabled"}
     assert fields <= {field.name for field in agents.RunConfig.__dataclass_fields__.values()}
+
+
+def test_what_a_run_is_made_of() -> None:
+    """An agent has no field that `agent.plain` does not know of, nor has the configuration."""
+    assert {field.name for field in agents.Agent.__dataclass_fields__.values()} == {
+        *("name", "handoff_description", "tools", "mcp_servers", "mcp_config", "instructions"),
+        *("prompt", "handoffs", "model", "model_settings", "input_guardrails"),
+        *("output_guardrails", "output_type", "hooks", "tool_use_behavior", "reset_tool_choice"),
+    }
+    assert parameters(get_model_settings) == ["agent", "run_config"]
+    assert parameters(agents.Agent.get_system_prompt) == ["run_context"]
 
 
 def test_what_the_sdk_logs_of_conversations_is_nothing() -> None:

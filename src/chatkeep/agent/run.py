@@ -18,7 +18,6 @@ from agents import (
     OutputGuardrailTripwireTriggered,
     RunConfig,
     Runner,
-    RunResultStreaming,
     StreamEvent,
     TResponseInputItem,
 )
@@ -37,6 +36,7 @@ from chatkeep.agent.events import EventConverter
 from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.agent.observing import RunCalls, listening
+from chatkeep.agent.plain import Run, is_plain, run_plain
 from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
 from chatkeep.models.calls import caller, observer
 from chatkeep.models.catalog import Catalog, ModelEntry
@@ -88,7 +88,8 @@ async def run_agent(
     # Both are inherited by the task that the runner starts here.
     token, asking = backpressure.set(pressure), caller.set(context.caller)
     with listening(calls):
-        result = Runner.run_streamed(
+        start = run_plain if is_plain(agent, config) else Runner.run_streamed
+        result: Run = start(
             agent,
             input_items,
             context=context,
@@ -128,7 +129,7 @@ async def run_agent(
 
 
 async def _pump(
-    result: RunResultStreaming,
+    result: Run,
     converter: EventConverter,
     context: TurnContext,
     pressure: Backpressure,
@@ -145,7 +146,7 @@ async def _pump(
 
 
 async def _fill(
-    result: RunResultStreaming,
+    result: Run,
     converter: EventConverter,
     context: TurnContext,
     pressure: Backpressure,
@@ -188,7 +189,7 @@ def _close(converter: EventConverter, memory: ToolMemory) -> Iterator[ThreadStre
         yield ThreadItemDoneEvent(item=calls)
 
 
-async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: TurnContext) -> None:
+async def _stop(result: Run, task: asyncio.Task[None], context: TurnContext) -> None:
     """End the run and its task, whatever state they are in."""
     if not task.done():
         result.cancel()
