@@ -3,6 +3,7 @@
  *
  *   chatkit.js            the element as one classic script, under the name host pages use
  *   chatkit-<hash>.js     the same, immutable; likewise page-<hash>.js and page-<hash>.css
+ *   <part>-<hash>.js      what the element loads on demand
  *   index.html            the page, with relative references to the hashed files
  *   manifest.json         plain name → hashed name
  *
@@ -12,9 +13,9 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { build, transform } from 'esbuild';
-import { minify } from 'terser';
+import { transform } from 'esbuild';
 import { alias, ROOT, withoutUnusedRules } from './bundle.mjs';
+import { classic } from './classic.mjs';
 
 const OUT = process.env.CHATKEEP_ASSETS ?? join(ROOT, '..', 'src', 'chatkeep', 'assets');
 const BUDGET = 61 * 1024;
@@ -30,28 +31,14 @@ const stylesheets = {
   },
 };
 
-async function bundle(entry, plugins = []) {
-  const result = await build({
-    entryPoints: [join(ROOT, entry)],
-    bundle: true,
-    minify: true,
-    format: 'iife',
-    target: 'es2022',
-    legalComments: 'none',
-    metafile: true,
-    write: false,
-    alias,
-    plugins,
-  });
-  if (process.argv.includes('--analyze')) report(result.metafile);
-  // A second minifier finds some 4 % that the first leaves. Minified code has line breaks only inside
-  // templates, where their indentation means nothing.
-  const { code } = await minify(result.outputFiles[0].text, {
-    ecma: 2020,
-    compress: { passes: 3 },
-  });
-  return Buffer.from(code.replace(/\n\s+/g, '\n'));
-}
+const analyze = process.argv.includes('--analyze') ? report : undefined;
+
+const program = (entry, plugins = []) => ({
+  entryPoints: [join(ROOT, entry)],
+  target: 'es2022',
+  alias,
+  plugins,
+});
 
 function report(metafile) {
   const sizes = new Map();
@@ -70,8 +57,13 @@ function hashed(name, contents) {
   return name.replace(/(\.\w+)$/, `-${hash}$1`);
 }
 
-const element = await bundle('src/define.ts', [stylesheets, withoutUnusedRules]);
-const page = await bundle('page/page.ts');
+const loader = readFileSync(join(ROOT, 'src/chunks/loader.ts'), 'utf8');
+const { script: element, chunks } = await classic(
+  program('src/define.ts', [stylesheets, withoutUnusedRules]),
+  loader,
+  analyze,
+);
+const { script: page } = await classic(program('page/page.ts'), loader);
 const css = Buffer.from(
   (
     await transform(readFileSync(join(ROOT, 'page/page.css'), 'utf8'), {
@@ -89,13 +81,14 @@ const files = new Map([
 const manifest = {};
 mkdirSync(OUT, { recursive: true });
 for (const old of readdirSync(OUT)) {
-  if (/^(chatkit|page)-[0-9a-f]{10}\.(js|css)$/.test(old)) rmSync(join(OUT, old));
+  if (/-[0-9a-f]{10}\.(js|css)$/.test(old)) rmSync(join(OUT, old));
 }
 for (const [name, contents] of files) {
   manifest[name] = hashed(name, contents);
   writeFileSync(join(OUT, manifest[name]), contents);
 }
 writeFileSync(join(OUT, 'chatkit.js'), element);
+for (const [name, contents] of chunks) writeFileSync(join(OUT, name), contents);
 writeFileSync(join(OUT, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 
 let html = readFileSync(join(ROOT, 'page/index.html'), 'utf8');
@@ -110,6 +103,9 @@ console.log(`chatkit.js ${kib(element.length)}, ${kib(size)} gzip (budget ${kib(
 console.log(
   `page.js ${kib(gzipSync(page).length)} gzip, page.css ${kib(gzipSync(css).length)} gzip`,
 );
+for (const [name, contents] of chunks) {
+  console.log(`${name} ${kib(gzipSync(contents, { level: 9 }).length)} gzip, on demand`);
+}
 if (size > BUDGET) {
   console.error(`chatkit.js is ${kib(size - BUDGET)} over its budget`);
   process.exit(1);

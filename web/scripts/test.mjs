@@ -18,6 +18,7 @@ await build({
   target: 'node20',
   sourcemap: 'inline',
   external: ['jsdom'],
+  loader: { '.css': 'text' },
   alias,
   plugins: [withoutUnusedRules],
 });

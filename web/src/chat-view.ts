@@ -4,8 +4,7 @@ import type { Conversation } from './conversation.js';
 import type { ThreadHistory } from './history.js';
 import { answerText } from './items.js';
 import type { Translate } from './locales.js';
-import type { MarkdownLabels } from './markdown.js';
-import { renderMarkdown } from './markdown.js';
+import type { MarkdownLabels } from './markdown-labels.js';
 import type { ChatKitOptions } from './options.js';
 import type { UserContent } from './protocol.js';
 import { Composer } from './view/composer.js';
@@ -13,7 +12,7 @@ import type { Actions, View } from './view/context.js';
 import { header } from './view/header.js';
 import { HistoryPanel } from './view/history-panel.js';
 import { icon } from './view/icons.js';
-import { markdown } from './view/markdown-view.js';
+import { markdown, markdownPart } from './view/markdown-view.js';
 import { messages } from './view/messages.js';
 import { footNotices } from './view/notices.js';
 import { ScrollKeeper } from './view/scroll.js';
@@ -122,10 +121,18 @@ export class ChatView {
   #body(view: View, empty: boolean): TemplateResult | typeof nothing {
     const { state, t } = view;
     if (state.missing) return missingScreen(view);
-    if (state.loading)
+    if (state.loading || this.#waitsForMarkdown(state))
       return html`<div class="quiet loading" role="status">${t('chat.loading')}</div>`;
     if (empty) return state.threadId === null || state.thread ? startScreen(view) : html``;
     return messages(view, { labels: this.#labels, ratings: this.#ratings });
+  }
+
+  /** A conversation that is opened is shown when it can be shown as it will stay. */
+  #waitsForMarkdown(state: View['state']): boolean {
+    if (markdownPart.value || markdownPart.failed || state.items.length === 0) return false;
+    const redraw = (): void => this.#element.requestUpdate();
+    markdownPart.load().then(redraw, redraw);
+    return !state.answering;
   }
 
   #disclaimer({ options }: View): TemplateResult | typeof nothing {
@@ -158,9 +165,9 @@ export class ChatView {
   #announce(): void {
     const item = this.#model.conversation.store.value.items.at(-1);
     if (item?.type !== 'assistant_message') return;
-    const text = renderMarkdown(answerText(item), this.#labels);
-    for (const head of text.querySelectorAll('.code-head')) head.remove();
-    this.#announcement = (text.textContent ?? '').slice(0, MAX_ANNOUNCEMENT);
+    const text = markdownPart.value?.renderMarkdown(answerText(item), this.#labels);
+    for (const head of text?.querySelectorAll('.code-head') ?? []) head.remove();
+    this.#announcement = (text?.textContent ?? answerText(item)).slice(0, MAX_ANNOUNCEMENT);
   }
 
   #view(): View {

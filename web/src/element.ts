@@ -9,7 +9,6 @@ import { asContent } from './view/start-screen.js';
 import composerCss from './view/styles/composer.css';
 import historyCss from './view/styles/history.css';
 import layoutCss from './view/styles/layout.css';
-import markdownCss from './view/styles/markdown.css';
 import messagesCss from './view/styles/messages.css';
 import tokensCss from './view/styles/tokens.css';
 
@@ -41,14 +40,9 @@ type Params<K extends keyof OpenAIChatKit> = OpenAIChatKit[K] extends (...args: 
  * `{threadId, title}` when the title of the open thread is known or changes.
  */
 export class ChatKeepElement extends LitElement {
-  static override styles = [
-    tokensCss,
-    layoutCss,
-    messagesCss,
-    markdownCss,
-    composerCss,
-    historyCss,
-  ].map(unsafeCSS);
+  static override styles = [tokensCss, layoutCss, messagesCss, composerCss, historyCss].map(
+    unsafeCSS,
+  );
 
   #options: ChatKitOptions | null = null;
   #session: ChatSession | null = null;

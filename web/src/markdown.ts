@@ -13,13 +13,12 @@ import createMarkdownIt, {
   type StateCore,
   type Token,
 } from 'markdown-it';
+import type { MarkdownLabels } from './markdown-labels.js';
 import { closeInline, holdBack } from './markdown-stream.js';
 import { CITE_CLOSE, CITE_OPEN } from './sources.js';
+import styles from './view/styles/markdown.css';
 
-export interface MarkdownLabels {
-  copy: string;
-  code: string;
-}
+export { styles };
 
 interface RenderEnv extends Env {
   open: boolean;

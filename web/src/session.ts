@@ -12,6 +12,7 @@ import { translator } from './locales.js';
 import type { ChatKitOptions } from './options.js';
 import type { InferenceOptions, JsonObject, UserContent, UserMessageInput } from './protocol.js';
 import { hostSettled } from './ready.js';
+import { markdownPart } from './view/markdown-view.js';
 
 interface SessionEvents {
   'chatkit.ready': undefined;
@@ -106,6 +107,8 @@ export class ChatSession {
     await hostSettled();
     if (this.#closed) return;
     this.#emit('chatkit.ready', undefined);
+    // The first answer needs it; if it cannot be had now, it is asked for again then.
+    markdownPart.load().catch(() => undefined);
     if (threadId !== null) void this.conversation.open(threadId);
   }
 

@@ -21,6 +21,11 @@ PAGE_POLICY = (
 )
 _CONFIG_MARK = "<!--chatkeep:config-->"
 _HASHED = re.compile(r"-[0-9a-f]{8,}\.")
+_FOR_ALL = {
+    # For pages of other origins; those that check the hash of a script need the second one.
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Access-Control-Allow-Origin": "*",
+}
 _FOR_EVER = "public, max-age=31536000, immutable"
 _BUILD_IT = "The front end has not been built; run 'make web' (a wheel contains it)."
 
@@ -59,11 +64,7 @@ class Assets:
         if body is None:
             raise HTTPProblem(HTTPStatus.NOT_FOUND, _BUILD_IT)
         tag = f'"{sha256(body).hexdigest()[:32]}"'
-        headers = {
-            "ETag": tag,
-            "Cache-Control": "no-cache",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-        }
+        headers = {**_FOR_ALL, "ETag": tag, "Cache-Control": "no-cache"}
         known = request.headers.get("if-none-match", "").split(",")
         # Weak, as nginx makes it when it compresses.
         if any(one.strip().removeprefix("W/") in (tag, "*") for one in known):
@@ -76,8 +77,6 @@ class Assets:
         if body is None:
             raise HTTPProblem(HTTPStatus.NOT_FOUND, "There is no such file.")
         media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        headers = {
-            "Cache-Control": _FOR_EVER if _HASHED.search(name) else "no-cache",
-            "Cross-Origin-Resource-Policy": "cross-origin",
-        }
+        kept = _FOR_EVER if _HASHED.search(name) else "no-cache"
+        headers = {**_FOR_ALL, "Cache-Control": kept}
         return Response(body, headers=headers, media_type=media_type)

@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { answerText } from '../items.js';
-import type { MarkdownLabels } from '../markdown.js';
+import type { MarkdownLabels } from '../markdown-labels.js';
 import type { AssistantMessageItem, Task, WorkflowItem } from '../protocol.js';
 import { citedText, numberSources } from '../sources.js';
 import { copyText } from './clipboard.js';

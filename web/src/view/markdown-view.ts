@@ -3,9 +3,16 @@
  * are left alone and the open one is changed in place, so that a selection survives and nothing
  * jumps.
  */
-import { nothing } from 'lit';
-import { Directive, directive } from 'lit/directive.js';
-import { type MarkdownLabels, MarkdownStream } from '../markdown.js';
+import { html, nothing } from 'lit';
+import { Directive, type DirectiveResult, directive } from 'lit/directive.js';
+import { Lazy, lazy } from '../chunks/lazy.js';
+import type { MarkdownStream } from '../markdown.js';
+import type { MarkdownLabels } from '../markdown-labels.js';
+
+type Markdown = typeof import('../markdown.js');
+
+/** The parser and the sanitiser, which an empty chat does without. */
+export const markdownPart = new Lazy<Markdown>(() => import('../markdown.js'));
 
 class MarkdownDirective extends Directive {
   readonly #root = document.createElement('div');
@@ -13,11 +20,11 @@ class MarkdownDirective extends Directive {
   #settled = 0;
   #shown: { text: string; open: boolean; labels: MarkdownLabels } | null = null;
 
-  render(text: string, open: boolean, labels: MarkdownLabels): unknown {
+  render(part: Markdown, text: string, open: boolean, labels: MarkdownLabels): unknown {
     const shown = this.#shown;
     if (shown?.text === text && shown.open === open && shown.labels === labels) return this.#root;
     if (!this.#stream || shown?.labels !== labels) {
-      this.#stream = new MarkdownStream(labels);
+      this.#stream = new part.MarkdownStream(labels);
       this.#settled = 0;
     }
     this.#shown = { text, open, labels };
@@ -61,4 +68,10 @@ function morph(present: Node, wanted: Node): boolean {
   return true;
 }
 
-export const markdown = directive(MarkdownDirective);
+const rendered = directive(MarkdownDirective);
+
+/** A text as Markdown; as it was written until the parser is here. */
+export function markdown(text: string, open: boolean, labels: MarkdownLabels): DirectiveResult {
+  const plain = text === '' ? nothing : html`<div class="markdown plain" dir="auto">${text}</div>`;
+  return lazy(markdownPart, (part) => rendered(part, text, open, labels), plain);
+}

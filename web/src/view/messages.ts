@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
-import type { MarkdownLabels } from '../markdown.js';
+import type { MarkdownLabels } from '../markdown-labels.js';
 import type { ThreadItem, UserMessageItem } from '../protocol.js';
 import { canResume } from '../state.js';
 import { type AnswerState, answer, workflow } from './answer.js';

@@ -1,7 +1,7 @@
 /** Errors, notices and the state of the connection. */
 import { html, nothing, type TemplateResult } from 'lit';
 import type { MessageKey } from '../locales.js';
-import type { MarkdownLabels } from '../markdown.js';
+import type { MarkdownLabels } from '../markdown-labels.js';
 import type { Alert } from '../state.js';
 import type { View } from './context.js';
 import { icon } from './icons.js';

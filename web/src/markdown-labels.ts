@@ -1,0 +1,5 @@
+/** Words that a rendered text needs. */
+export interface MarkdownLabels {
+  copy: string;
+  code: string;
+}
