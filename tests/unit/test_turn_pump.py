@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from chatkit.types import (
+    AssistantMessageItem,
     ErrorEvent,
     HiddenContextItem,
     ProgressUpdateEvent,
@@ -131,6 +132,50 @@ async def test_pieces_that_come_together_are_one_event(rig: Rig) -> None:
         "four",
         "five",
     ]
+
+
+async def test_a_piece_that_is_spoken_goes_on_with_the_text(rig: Rig) -> None:
+    """Behind what came before it, as an event like the others; anything else has to be one."""
+    spoken = []
+
+    async def events() -> Events:
+        spoken.append(rig.running.speak("msg_a", 0, "nothing was begun"))
+        yield added("msg_a")
+        spoken.append(rig.running.speak("msg_a", 0, "no text was begun"))
+        yield piece("msg_a", "one \ud83d")
+        spoken.append(rig.running.speak("msg_a", 0, "\ude42 "))
+        spoken.append(rig.running.speak("msg_a", 0, 'two "\n\u00e9" '))
+        spoken.append(rig.running.speak("msg_b", 0, "another one"))
+        spoken.append(rig.running.speak("msg_a", 1, "another part"))
+        yield piece("msg_a", "three")
+
+    pump = rig.pump(events())
+    assert not rig.running.speak("msg_a", 0, "nobody drives it")
+    await pump.run()
+    assert not rig.running.speak("msg_a", 0, "nobody drives it any more")
+
+    assert spoken == [False, False, True, True, False, False]
+    assert kinds(rig.shown) == ["opening", "added", "one \U0001f642 ", 'two "\n\u00e9" ', "three"]
+    first, second = rig.shown[2:4]
+    assert second == {**first, "update": {**first["update"], "delta": 'two "\n\u00e9" '}}
+
+    item = done("msg_a", "one").item
+    assert isinstance(item, AssistantMessageItem)
+    rig.running.spoken.complete(item)
+    assert item.content[0].text == 'one \U0001f642 two "\n\u00e9" three'
+
+
+async def test_nothing_is_spoken_for_a_turn_that_was_told_to_stop(rig: Rig) -> None:
+    """Its code finishes what it has; what a model says meanwhile is no part of that."""
+
+    async def events() -> Events:
+        yield piece("msg_a", "one ")
+        rig.running.stop("stopped")
+        assert not rig.running.speak("msg_a", 0, "two")
+
+    await rig.pump(events()).run()
+
+    assert kinds(rig.shown) == ["opening", "one "]
 
 
 @cache

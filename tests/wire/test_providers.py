@@ -5,14 +5,12 @@ played for the first and the third message of a conversation, and a plain answer
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from agents import Agent, ModelSettings, ModelTracing, function_tool
+from agents import ModelSettings, ModelTracing
 from openai import AsyncOpenAI
 
 from chatkeep.errors import ModelError
@@ -20,11 +18,9 @@ from chatkeep.models.calls import Finish, Tokens, observer
 from chatkeep.models.compatible import CompatibleModel
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.profiles import PROFILES
-from chatkeep.testing.client import Answer, ChatKitClient
-from support.live import Connect, StartServer
+from chatkeep.testing.client import Answer
+from support.played import NAMES, Play, Played
 from support.replay import ReplayedProvider, cases
-
-NAMES = ("openai", "openrouter", "gemini", "ollama", "compatible")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,62 +58,6 @@ CASES = {
 }
 # Gemini's filter has no words of its own: the SDK's are shown.
 OWN_WORDS = {("gemini", "refusal"): ["Response withheld by the provider's content filter."]}
-
-
-class Clock:
-    """An agent with one tool, and what that was asked."""
-
-    def __init__(self) -> None:
-        self.zones: list[str] = []
-
-        @function_tool
-        def clock(zone: str) -> str:
-            """Tell the time in a zone."""
-            self.zones.append(zone)
-            return "noon"
-
-        self.agent = Agent(name="a", instructions="Be brief.", tools=[clock])
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """A browser at a server whose provider is played."""
-
-    provider: ReplayedProvider
-    client: ChatKitClient
-    clock: Clock
-
-
-type Play = Callable[[str], Awaitable[Played]]
-
-
-@pytest_asyncio.fixture
-async def play(
-    start_server: StartServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Play]:
-    """Start a server for a provider by its name."""
-    async with AsyncExitStack() as stack:
-
-        async def start(name: str) -> Played:
-            provider, clock = ReplayedProvider(name), Clock()
-            await provider.start()
-            stack.push_async_callback(provider.aclose)
-            settings: dict[str, Any] = {"models__provider": name, "database__url": "memory://"}
-            if name == "ollama":
-                settings["models__ollama_host"] = provider.base_url.removesuffix("/v1")
-                settings["models__name"] = "qwen3"
-            elif PROFILES[name].base_url and name != "openai":
-                own = replace(PROFILES[name], base_url=provider.base_url)
-                monkeypatch.setitem(PROFILES, name, own)
-            else:
-                settings["models__openai_base_url"] = provider.base_url
-                settings["models__name"] = "m"
-            if PROFILES[name].key_name:
-                settings[f"models__{name}_api_key"] = "sk-secret"
-            server = await start_server(clock.agent, **settings)
-            return Played(provider, connect(server), clock)
-
-        yield start
 
 
 def check(case: str, shown: Shown, answer: Answer) -> None:

@@ -1,6 +1,5 @@
 """What an agent's tools and hooks may use during a turn."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,18 +16,13 @@ from chatkit.types import (
 from chatkit.widgets import WidgetRoot
 from pydantic import PrivateAttr
 
+from chatkeep.agent.buffer import EventBuffer
 from chatkeep.agent.memory import ToolMemory
 from chatkeep.context import RequestContext
 from chatkeep.models.calls import Caller
 
 if TYPE_CHECKING:
     from chatkeep.agent.notes import Notes
-
-_EVENT_BUFFER = 256  # events that may wait for the reader before model and tools are held back
-
-
-def _buffer() -> asyncio.Queue[ThreadStreamEvent | None]:
-    return asyncio.Queue(_EVENT_BUFFER)
 
 
 class TurnContext(AgentContext[RequestContext]):
@@ -37,7 +31,7 @@ class TurnContext(AgentContext[RequestContext]):
     A tool that streams faster than the client reads is made to wait.
     """
 
-    _queue: asyncio.Queue[ThreadStreamEvent | None] = PrivateAttr(default_factory=_buffer)
+    _buffer: EventBuffer = PrivateAttr(default_factory=EventBuffer)
     _notes: Any = PrivateAttr(default=None)
     _memory: ToolMemory | None = PrivateAttr(default=None)
     _fresh: bool = PrivateAttr(default=False)
@@ -52,6 +46,11 @@ class TurnContext(AgentContext[RequestContext]):
         """Who is told what the run does."""
         notes: Notes | None = self._notes
         return notes
+
+    @property
+    def buffer(self) -> EventBuffer:
+        """What waits to be shown."""
+        return self._buffer
 
     @property
     def caller(self) -> Caller:
@@ -77,21 +76,20 @@ class TurnContext(AgentContext[RequestContext]):
         """Show an event to the user."""
         if self._before_item and isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
             for earlier in self._before_item():
-                await self._queue.put(earlier)
-        await self._queue.put(event)
+                await self._buffer.put(earlier)
+        await self._buffer.put(event)
 
     async def forward(self, event: ThreadStreamEvent | None) -> None:
         """Pass an event of the model on; None ends the turn's events."""
-        await self._queue.put(event)
+        await self._buffer.put(event)
 
     async def next_event(self) -> ThreadStreamEvent | None:
         """Return the next event, or None at the end."""
-        return await self._queue.get()
+        return await self._buffer.get()
 
     def discard(self) -> None:
         """Forget what waits, which frees whoever is waiting to add to it."""
-        while not self._queue.empty():
-            self._queue.get_nowait()
+        self._buffer.clear()
 
     async def stream_widget(
         self, widget: WidgetRoot | AsyncGenerator[WidgetRoot, None], copy_text: str | None = None

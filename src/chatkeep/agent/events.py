@@ -9,7 +9,6 @@ Nothing here waits: an event goes in, the events for the client come out.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -17,7 +16,6 @@ from agents import StreamEvent
 from chatkit.agents import ClientToolCall
 from chatkit.store import StoreItemType
 from chatkit.types import (
-    Annotation,
     AssistantMessageContent,
     AssistantMessageContentPartAdded,
     AssistantMessageContentPartAnnotationAdded,
@@ -45,31 +43,13 @@ from chatkit.types import (
 
 from chatkeep.agent.citations import annotation_of
 from chatkeep.agent.hosted_tools import image_url, task_of
+from chatkeep.agent.open_message import OpenMessage, OpenPart
+from chatkeep.models.direct import TextDelta
 
+_SPOKEN = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _THOUGHT_STEP = 120  # characters between two updates of a thought
 
 type Events = Iterable[ThreadStreamEvent]
-
-
-@dataclass(slots=True)
-class _Part:
-    pieces: list[str] = field(default_factory=list)
-    annotations: list[Annotation] = field(default_factory=list)
-
-    def content(self) -> AssistantMessageContent:
-        return AssistantMessageContent(text="".join(self.pieces), annotations=[*self.annotations])
-
-
-@dataclass(slots=True)
-class _Message:
-    item: AssistantMessageItem
-    parts: dict[int, _Part] = field(default_factory=dict)
-
-    def finished(self) -> AssistantMessageItem | None:
-        """Return the item with what was streamed, or None when that was nothing."""
-        self.item.content = [self.parts[index].content() for index in sorted(self.parts)]
-        spoken = any(part.text.strip() or part.annotations for part in self.item.content)
-        return self.item if spoken else None
 
 
 class EventConverter:
@@ -83,7 +63,7 @@ class EventConverter:
     def __init__(self, thread_id: str, generate_id: Callable[[StoreItemType], str]) -> None:
         self._thread_id = thread_id
         self._generate_id = generate_id
-        self._messages: dict[str, _Message] = {}
+        self._messages: dict[str, OpenMessage] = {}
         self._thoughts: WorkflowItem | None = None
         self._thought_index: dict[tuple[str, str, int], int] = {}
         self._shown: dict[int, int] = {}  # characters of each thought that the client has
@@ -96,10 +76,23 @@ class EventConverter:
         """Return the client's events for an event of the Agents SDK; often none."""
         if event.type == "run_item_stream_event" and event.item.type == "tool_call_item":
             self._note_call(event.item.raw_item)
-        if event.type != "raw_response_event":
-            return ()
-        handler = self._HANDLERS.get(event.data.type)
-        return () if handler is None else handler(self, event.data)
+        return self.take(event.data) if event.type == "raw_response_event" else ()
+
+    def take(self, event: Any) -> Events:
+        """Return the client's events for one of a model, which may come without the SDK."""
+        handler = self._HANDLERS.get(event.type)
+        return () if handler is None else handler(self, event)
+
+    def place_of(self, event: TextDelta) -> tuple[str, int] | None:
+        """Return the item and the part of it that a piece goes on with; None if it begins one."""
+        message = self._messages.get(event.item_id) if event.type in _SPOKEN else None
+        if message is None or event.content_index not in message.parts:
+            return None
+        return message.item.id, event.content_index
+
+    def heard(self, event: TextDelta) -> None:
+        """Note a piece that has been shown already, in its place."""
+        self._messages[event.item_id].parts[event.content_index].pieces.append(event.delta)
 
     def finish(self, client_tool_call: ClientToolCall | None = None) -> Iterator[ThreadStreamEvent]:
         """Return what is due at the end of a run: open items closed, the client's tool called."""
@@ -234,7 +227,7 @@ class EventConverter:
         item.image = GeneratedImage(id=item.id, url=url)
         return [*opened, ThreadItemDoneEvent(item=item)]
 
-    def _message(self, key: str) -> tuple[_Message, Events]:
+    def _message(self, key: str) -> tuple[OpenMessage, Events]:
         """Return the open message with this provider id, and the event that opened it, if new."""
         if (known := self._messages.get(key)) is not None:
             return known, ()
@@ -244,17 +237,17 @@ class EventConverter:
             created_at=datetime.now(UTC),
             content=[],
         )
-        message = self._messages[key] = _Message(item)
+        message = self._messages[key] = OpenMessage(item)
         self._of_call.append(item.id)
         return message, [ThreadItemAddedEvent(item=item.model_copy(deep=True))]
 
-    def _part(self, event: Any) -> tuple[_Message, _Part, list[ThreadStreamEvent]]:
+    def _part(self, event: Any) -> tuple[OpenMessage, OpenPart, list[ThreadStreamEvent]]:
         """Return the part that an event is about, and the events that opened it, if new."""
         message, opened = self._message(event.item_id)
         events = [*opened]
         part = message.parts.get(_content_index(event))
         if part is None:
-            part = message.parts[_content_index(event)] = _Part()
+            part = message.parts[_content_index(event)] = OpenPart()
             events.append(
                 _updated(
                     message.item.id,
@@ -323,7 +316,7 @@ class EventConverter:
         message, opened = self._message(item.id)
         for index, content in enumerate(item.content):
             text = content.text if content.type == "output_text" else content.refusal
-            message.parts[index] = _Part([text])
+            message.parts[index] = OpenPart([text])
         return opened
 
     def _finish_message(self, key: str) -> Events:
@@ -366,6 +359,7 @@ class EventConverter:
 
     _HANDLERS: ClassVar[dict[str, Callable[["EventConverter", Any], Events]]] = {
         "response.created": _call_begins,
+        "chatkeep.begun": _call_begins,
         "chatkeep.withdrawn": _withdrawn,
         "response.output_item.added": _item_added,
         "response.output_item.done": _item_done,

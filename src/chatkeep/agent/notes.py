@@ -11,6 +11,7 @@ from chatkeep.agent.context import TurnContext
 from chatkeep.agent.observing import RunCalls
 from chatkeep.errors import BudgetExceededError
 from chatkeep.models.calls import Tokens
+from chatkeep.models.direct import Direct
 
 
 class Notes(Protocol):
@@ -32,6 +33,10 @@ class Notes(Protocol):
         """Note that the run ends because of that."""
         ...
 
+    def speak(self, item_id: str, part: int, text: str) -> bool:
+        """Show what goes on with the text that was shown last; False: it has to be an event."""
+        ...
+
     def completed(self) -> None:
         """Note that the answer is complete."""
         ...
@@ -46,18 +51,22 @@ class Notes(Protocol):
 
 
 class NotingHooks(RunHooks[TurnContext]):
-    """Tells notes what the Agents SDK does, and counts what models do not tell themselves.
+    """Tells what the Agents SDK does, and counts what models do not tell themselves.
 
     Args:
         notes: Takes the notes.
         calls: What models of ours tell.
         model_id: The model that is asked; None: the agent's own.
+        straight: Told which answers are the run's own.
     """
 
-    def __init__(self, notes: Notes | None, calls: RunCalls, model_id: str | None) -> None:
+    def __init__(
+        self, notes: Notes | None, calls: RunCalls, model_id: str | None, straight: Direct
+    ) -> None:
         self._notes = notes
         self._calls = calls
         self._model_id = model_id
+        self._straight = straight
 
     async def on_llm_start(
         self,
@@ -67,7 +76,8 @@ class NotingHooks(RunHooks[TurnContext]):
         input_items: list[TResponseInputItem],
     ) -> None:
         """A model is about to be asked."""
-        del agent, system_prompt, input_items
+        del agent, system_prompt
+        self._straight.expect(input_items)
         context.context.memory.next_step()
         self._calls.begins()
         if self._notes is not None:

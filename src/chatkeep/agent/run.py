@@ -37,9 +37,11 @@ from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.agent.observing import RunCalls, listening
 from chatkeep.agent.plain import Run, is_plain, run_plain
+from chatkeep.agent.shortcut import Shortcut, show
 from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
 from chatkeep.models.calls import caller, observer
 from chatkeep.models.catalog import Catalog, ModelEntry
+from chatkeep.models.direct import Direct, direct
 from chatkeep.models.guard import Backpressure, backpressure
 
 _MAX_STEPS = 10  # model calls in one turn; tools that call each other must end somewhere
@@ -83,23 +85,8 @@ async def run_agent(
             until then has been finished by `thread.item.done` events.
     """
     converter = EventConverter(context.thread.id, context.generate_id)
-    pressure = Backpressure()
     calls = RunCalls(observer.get(), context.stream)
-    # Both are inherited by the task that the runner starts here.
-    token, asking = backpressure.set(pressure), caller.set(context.caller)
-    with listening(calls):
-        start = run_plain if is_plain(agent, config) else Runner.run_streamed
-        result: Run = start(
-            agent,
-            input_items,
-            context=context,
-            max_turns=_MAX_STEPS,
-            hooks=NotingHooks(context.notes, calls, entry.id if entry else None),
-            run_config=config,
-        )
-    backpressure.reset(token)
-    caller.reset(asking)
-    pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
+    result, pressure = _start(agent, input_items, context, config, entry, converter, calls)
     shown: set[str] = set()
     try:
         async with aclosing(_pump(result, converter, context, pressure)) as events:
@@ -126,6 +113,38 @@ async def run_agent(
         raise _for_the_user(error, context, entry) from error
     finally:
         calls.ends()
+
+
+def _start(
+    agent: Agent[Any],
+    input_items: list[TResponseInputItem],
+    context: TurnContext,
+    config: RunConfig,
+    entry: ModelEntry | None,
+    converter: EventConverter,
+    calls: RunCalls,
+) -> tuple[Run, Backpressure]:
+    """Start the run: the task that the runner makes for it inherits what models look for."""
+    pressure, shortcut = Backpressure(), Shortcut(converter, context)
+    straight = Direct(shortcut.take)
+    hooks = NotingHooks(context.notes, calls, entry.id if entry else None, straight)
+    tokens = backpressure.set(pressure), caller.set(context.caller), direct.set(straight)
+    with listening(calls):
+        start = run_plain if is_plain(agent, config) else Runner.run_streamed
+        result: Run = start(
+            agent,
+            input_items,
+            context=context,
+            max_turns=_MAX_STEPS,
+            hooks=hooks,
+            run_config=config,
+        )
+        shortcut.run = result
+    backpressure.reset(tokens[0])
+    caller.reset(tokens[1])
+    direct.reset(tokens[2])
+    pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
+    return result, pressure
 
 
 async def _pump(
@@ -157,9 +176,7 @@ async def _fill(
             if (calls := _remembered(event, context.memory)) is not None:
                 await context.forward(ThreadItemDoneEvent(item=calls))
             for converted in converter.convert(event):
-                if context.workflow_item and isinstance(converted, ThreadItemAddedEvent):
-                    await context.end_workflow()  # an answer begins: the tool's work is done
-                await context.forward(converted)
+                await show(converted, context)
         run = result.run_loop_task
         if run is not None and run.cancelled():
             # By something in it, a tool for instance: the runner takes that for its end.
@@ -201,6 +218,7 @@ async def _stop(result: Run, task: asyncio.Task[None], context: TurnContext) -> 
     if run is not None and not run.done():
         run.cancel()
         await asyncio.wait([run])
+    context.discard()  # what its model said after the end
 
 
 def _note_budget(error: Exception, context: TurnContext) -> None:

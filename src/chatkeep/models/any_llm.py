@@ -22,6 +22,7 @@ from chatkeep.errors import (
 from chatkeep.models.answers import Answer
 from chatkeep.models.chunks import ChunkStream, whole
 from chatkeep.models.compatible import ChatCompletions, CompatibleModel
+from chatkeep.models.direct import Hand
 from chatkeep.models.errors import of_object, translate
 from chatkeep.models.gateway import Call
 from chatkeep.models.guard import Deadlines, Pace
@@ -76,9 +77,11 @@ class AnyLlmModel(CompatibleModel):
             )
         self._provider = _provider(provider)
 
-    async def _inner(self, meter: Meter, *, whole: bool = False) -> ChatCompletions:
+    async def _inner(
+        self, meter: Meter, *, whole: bool = False, hand: Hand | None = None
+    ) -> ChatCompletions:
         pace = Pace(self._deadlines, whole=whole)
-        call = Call(self._profile, pace, meter, self._memory, self._limits)
+        call = Call(self._profile, pace, meter, self._memory, self._limits, hand=hand)
         gateway = SimpleNamespace(chat=_Chat(self._provider, call))
         # The SDK looks at the address of its client for OpenAI's own, and at nothing else.
         client = cast("AsyncOpenAI", SimpleNamespace(base_url=""))
@@ -130,7 +133,7 @@ class _Chat:
         source = _Chunks(answered, call)
         answer = Answer(source, Normaliser(call.limits), call.meter)
         if sent.get("stream"):
-            return ChunkStream(None, answer, call.meter, call.memory)
+            return ChunkStream(None, answer, call.meter, call.memory, call.hand)
         return await whole(answer, sent["model"], call.meter, call.memory)
 
 

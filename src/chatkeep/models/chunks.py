@@ -5,6 +5,8 @@ own classes cost some 50 µs for each token, also when they are not validated.
 """
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,21 +21,41 @@ from openai.types.completion_usage import (
 from chatkeep.models.answers import Answer
 from chatkeep.models.call_memory import CallMemory
 from chatkeep.models.calls import Tokens
+from chatkeep.models.direct import Hand
 from chatkeep.models.metering import Meter
 from chatkeep.models.normalising import Citation, Delta, Ending
+from chatkeep.models.telling import Telling
 from chatkeep.models.tool_calls import ToolCall
 
 
 class ChunkStream:
-    """Stands where the SDK has an `AsyncStream` of chunks: it iterates and closes it."""
+    """Stands where the SDK has an `AsyncStream` of chunks: it iterates and closes it.
+
+    An answer that is handed over while it comes is two chunks here: an empty one as it begins, and
+    all of it at its end.
+
+    Args:
+        response: The provider's response, if it came as one.
+        answer: What it says.
+        meter: What the call takes.
+        memory: What goes back with calls of tools.
+        hand: Hands the answer over; None: it goes through the SDK, piece by piece.
+    """
 
     def __init__(
-        self, response: httpx2.Response | None, answer: Answer, meter: Meter, memory: CallMemory
+        self,
+        response: httpx2.Response | None,
+        answer: Answer,
+        meter: Meter,
+        memory: CallMemory,
+        hand: Hand | None = None,
     ) -> None:
         self.response = response
         self._answer = answer
         self._meter = meter
         self._memory = memory
+        self._hand = hand
+        self._first: Delta | None = None
         self._ended = False
 
     def __aiter__(self) -> "ChunkStream":
@@ -42,12 +64,33 @@ class ChunkStream:
     async def __anext__(self) -> SimpleNamespace:
         if self._ended:
             raise StopAsyncIteration
-        piece = await self._answer.read()
+        piece: Delta | Ending
+        if self._first is not None and self._hand is not None:
+            piece = await self._hand_over(self._first, self._hand)
+        else:
+            piece = await self._answer.read()
         if isinstance(piece, Ending):
             self._ended = True
             self._memory.remember(piece)
             return _last_chunk(piece, self._answer.thoughts_in, self._meter.tokens)
+        if self._hand is not None:
+            self._first = piece
+            return _chunk(_delta(Delta(), None))
         return _chunk(_delta(piece, self._answer.thoughts_in))
+
+    async def _hand_over(self, first: Delta, hand: Hand) -> Ending:
+        """Hand the pieces over as they come; return the ending, with all that was said."""
+        telling, take, hand.spoken = Telling(), hand.take, True
+        pieces: list[Delta] = []
+        piece: Delta | Ending = first
+        while isinstance(piece, Delta):
+            pieces.append(piece)
+            for event in telling.piece(piece):
+                await take(event)
+            piece = await self._answer.read()
+        for event in telling.end(piece.rest, piece.citations):
+            await take(event)
+        return replace(piece, rest=_joined([*pieces, piece.rest]))
 
     async def close(self) -> None:
         """Close the provider's socket."""
@@ -56,10 +99,10 @@ class ChunkStream:
 
 async def whole(answer: Answer, model: str, meter: Meter, memory: CallMemory) -> ChatCompletion:
     """Return an answer as the SDK takes one that was not streamed."""
-    said = Delta()
+    pieces = []
     while isinstance(piece := await answer.read(), Delta):
-        _append(said, piece)
-    _append(said, piece.rest)
+        pieces.append(piece)
+    said = _joined([*pieces, piece.rest])
     memory.remember(piece)
     message: dict[str, Any] = {
         "role": "assistant",
@@ -84,10 +127,12 @@ async def whole(answer: Answer, model: str, meter: Meter, memory: CallMemory) ->
     )
 
 
-def _append(said: Delta, piece: Delta) -> None:
-    said.text += piece.text
-    said.thought += piece.thought
-    said.refusal += piece.refusal
+def _joined(pieces: Sequence[Delta]) -> Delta:
+    return Delta(
+        text="".join(piece.text for piece in pieces),
+        thought="".join(piece.thought for piece in pieces),
+        refusal="".join(piece.refusal for piece in pieces),
+    )
 
 
 def _field(thoughts_in: str | None) -> str:

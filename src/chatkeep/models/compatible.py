@@ -21,6 +21,7 @@ from chatkeep.errors import (
     ModelUnavailableError,
 )
 from chatkeep.models.call_memory import CallMemory
+from chatkeep.models.direct import Begun, Hand, direct
 from chatkeep.models.errors import FOREIGN_ERRORS, translate
 from chatkeep.models.gateway import Call, Gateway
 from chatkeep.models.guard import Deadlines, Limits, Pace, backpressure
@@ -33,6 +34,9 @@ type Prepare = Callable[[], Awaitable[tuple[AsyncOpenAI, str]]]
 an embedded server can be started and a model looked up at the first message."""
 
 type _Events = AsyncGenerator[TResponseStreamEvent]
+
+# The SDK makes the first of these of the first chunk, the second one comes from ours.
+_BEGUN = frozenset({"response.created", "chatkeep.begun"})
 
 _OPERATORS_BUSINESS = (ModelCredentialsError, ModelRequestError, ModelUnavailableError)
 
@@ -92,12 +96,15 @@ class CompatibleModel(Model):
     ) -> AsyncIterator[TResponseStreamEvent]:
         """Stream an answer, within the deadlines."""
         meter = Meter(self._model_id)
-        pressure = backpressure.get()
+        pressure, run = backpressure.get(), direct.get()
+        hand = run.of(kwargs["input"] if "input" in kwargs else args[1]) if run else None
         try:
             async with asyncio.timeout(self._deadlines.first_token):
-                inner = await self._inner(meter)
+                inner = await self._inner(meter, hand=hand)
             # An async generator, whatever the SDK calls it: closing it closes the socket.
             stream = cast("_Events", inner.stream_response(*args, **kwargs))
+            if hand is not None:
+                stream = _handed_over(stream, hand)
             async with aclosing(stream) as events:
                 async for event in events:
                     yield event
@@ -119,12 +126,28 @@ class CompatibleModel(Model):
             error.hint = error.hint or self._hint
         return error
 
-    async def _inner(self, meter: Meter, *, whole: bool = False) -> "ChatCompletions | _Responses":
+    async def _inner(
+        self, meter: Meter, *, whole: bool = False, hand: Hand | None = None
+    ) -> "ChatCompletions | _Responses":
         client, name = await self._prepare()
         pace = Pace(self._deadlines, whole=whole)
-        call = Call(self._profile, pace, meter, self._memory, self._limits, self._posts)
+        call = Call(self._profile, pace, meter, self._memory, self._limits, self._posts, hand)
         kind = _Responses if self._responses_api else ChatCompletions
         return kind(name, client, Gateway(client, call))
+
+
+async def _handed_over(stream: _Events, hand: Hand) -> _Events:
+    """Yield what the runner needs of an answer that is handed over: that it has begun, its end."""
+    async with aclosing(stream) as events:
+        async for event in events:
+            if event.type in _BEGUN:
+                begun = Begun()
+                yield cast("TResponseStreamEvent", begun)  # the SDK passes on what it does not know
+                await hand.take(begun)
+            elif event.type == "response.completed":
+                yield event
+            elif not hand.spoken:
+                await hand.take(event)
 
 
 class ChatCompletions(OpenAIChatCompletionsModel):

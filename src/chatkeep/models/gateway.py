@@ -16,6 +16,7 @@ from chatkeep.errors import ModelUnavailableError
 from chatkeep.models.answers import Answer
 from chatkeep.models.call_memory import CallMemory
 from chatkeep.models.chunks import ChunkStream, whole
+from chatkeep.models.direct import Hand
 from chatkeep.models.guard import Limits, Pace
 from chatkeep.models.metering import Meter
 from chatkeep.models.normalising import Normaliser
@@ -39,6 +40,7 @@ class Call:
         memory: What goes back with calls of tools; of the model, not of the call.
         limits: How much of an answer is taken.
         posts: Sends the requests; of the model, as well.
+        hand: Hands the answer over while it comes; None: it goes through the SDK.
     """
 
     profile: Profile
@@ -47,6 +49,7 @@ class Call:
     memory: CallMemory
     limits: Limits
     posts: Posts = field(default_factory=Posts)
+    hand: Hand | None = None
 
 
 class Gateway:
@@ -80,7 +83,8 @@ class _Chat:
                     raise
                 call.memory.refuses_usage = True  # an older server; it is not asked again
                 return await self.create(**fields)
-            return ChunkStream(response, self._answer(response), call.meter, call.memory)
+            answer = self._answer(response)
+            return ChunkStream(response, answer, call.meter, call.memory, call.hand)
         async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as raw:
             answer = self._answer(raw.http_response)
             try:
@@ -115,7 +119,7 @@ class _Responses:
         if sent.get("stream"):
             async with call.pace.limit():
                 response = await call.posts.send(self._client, endpoint, sent)
-            return self._stream(response)
+            return self._stream(response, call.hand)
         last = None
         async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as raw:
             async for event in self._stream(raw.http_response):
@@ -124,8 +128,8 @@ class _Responses:
             raise ModelUnavailableError
         return last.response
 
-    def _stream(self, response: httpx2.Response) -> ResponseStream:
+    def _stream(self, response: httpx2.Response, hand: Hand | None = None) -> ResponseStream:
         call = self._call
         call.meter.reached = True
         source = EventSource(response, call.pace, call.limits)
-        return ResponseStream(response, source, ResponseReader(call.meter, call.limits))
+        return ResponseStream(response, source, ResponseReader(call.meter, call.limits), hand)

@@ -98,8 +98,12 @@ async def _replaced(broken: Unfinished | None, kept: list[Unfinished], chain: Ch
 
 
 def _with_kept(input: Input, kept: list[Unfinished]) -> Input:
-    """Return what the next model is asked."""
-    if not kept:
+    """Return what the next model is asked.
+
+    It is never the list that came: an answer that may have to be taken back goes through the SDK
+    (`chatkeep.models.direct`), where it can be followed.
+    """
+    if isinstance(input, str) and not kept:
         return input
     items: list[TResponseInputItem] = (
         [{"role": "user", "content": input}] if isinstance(input, str) else [*input]

@@ -1,6 +1,7 @@
 """An answer by the Responses API: its events checked, bounded, and complete at the end.
 
-The events are constructed, not validated, as the SDKs do; those that come for every token quickly.
+The events are constructed, not validated, as the SDKs do; those that come for every token are plain
+objects, as an instance of the client's classes costs some 50 µs.
 """
 
 import json
@@ -10,23 +11,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx2
-import pydantic
 from openai._models import construct_type  # what the client makes its own events with
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
     ResponseOutputItemDoneEvent,
-    ResponseReasoningSummaryTextDeltaEvent,
-    ResponseReasoningTextDeltaEvent,
-    ResponseRefusalDeltaEvent,
     ResponseStreamEvent,
-    ResponseTextDeltaEvent,
 )
 
 from chatkeep.errors import ModelError, ModelInterruptedError, ModelUnavailableError
 from chatkeep.ids import new_id
 from chatkeep.models.arguments import repaired
 from chatkeep.models.calls import Finish
+from chatkeep.models.direct import Begun, Hand, TextDelta
 from chatkeep.models.errors import of_object
 from chatkeep.models.guard import Limits, SurrogateJoiner
 from chatkeep.models.metering import Meter
@@ -34,21 +31,15 @@ from chatkeep.models.reading import EventSource
 from chatkeep.models.sse import Event
 from chatkeep.models.usage import tokens_of
 
-_DELTAS: dict[str, Any] = {
-    "response.output_text.delta": ResponseTextDeltaEvent,
-    "response.refusal.delta": ResponseRefusalDeltaEvent,
-    "response.reasoning_summary_text.delta": ResponseReasoningSummaryTextDeltaEvent,
-    "response.reasoning_text.delta": ResponseReasoningTextDeltaEvent,
-}
 _SPOKEN = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_DELTAS = _SPOKEN | {"response.reasoning_summary_text.delta", "response.reasoning_text.delta"}
 _ERRORS = frozenset({"error", "response.error"})
 _REASONS: dict[str, Finish] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _NOTHING_SAID: dict[Finish, str] = {
     "length": "The model used up its tokens before it came to an answer.",
     "content_filter": "The model provider's content filter withheld the answer.",
 }
-# The client's classes have one of their own, which looks at every field, for some 50 µs.
-_construct: Any = pydantic.BaseModel.model_construct.__func__  # type: ignore[attr-defined]
+_BEFORE_THE_FIRST = frozenset({"response.created", "response.in_progress", "response.queued"})
 _GOOD_CALL_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -106,7 +97,7 @@ class ResponseReader:
                 self._repair(item, payload.get("output_index"))
             yield construct_type(type_=ResponseStreamEvent, value=payload)
 
-    def _delta(self, kind: str, payload: dict[str, Any]) -> Any:
+    def _delta(self, kind: str, payload: dict[str, Any]) -> TextDelta:
         text = payload.get("delta")
         text = self._joiners[kind].feed(text) if isinstance(text, str) else ""
         meter = self._meter
@@ -114,10 +105,13 @@ class ResponseReader:
         if meter.characters > self._limits.characters:
             raise ModelInterruptedError("The answer is longer than this server takes.")
         meter.started = meter.started or (kind in _SPOKEN and bool(text))
-        payload["delta"] = text
-        for name in ("item_id", "output_index", "content_index", "sequence_number"):
-            payload.setdefault(name, "" if name == "item_id" else 0)
-        return _construct(_DELTAS[kind], **payload)
+        return TextDelta(
+            kind,
+            payload.get("item_id") or "",
+            text,
+            payload.get("content_index") or 0,
+            payload.get("summary_index"),
+        )
 
     def _response(
         self, kind: Any, response: dict[str, Any], payload: dict[str, Any]
@@ -186,14 +180,30 @@ class ResponseReader:
 
 
 class ResponseStream:
-    """Stands where the SDK has an `AsyncStream` of events: it iterates and closes it."""
+    """Stands where the SDK has an `AsyncStream` of events: it iterates and closes it.
+
+    The pieces of a text that one read of the socket brought are joined. An answer that is handed
+    over while it comes is two events here: that it has begun, and its end.
+
+    Args:
+        response: The provider's response.
+        source: Its events.
+        reader: Reads them.
+        hand: Hands the answer over; None: it goes through the SDK, event by event.
+    """
 
     def __init__(
-        self, response: httpx2.Response, source: EventSource, reader: ResponseReader
+        self,
+        response: httpx2.Response,
+        source: EventSource,
+        reader: ResponseReader,
+        hand: Hand | None = None,
     ) -> None:
         self.response = response
         self._source = source
         self._reader = reader
+        self._hand = hand
+        self._first: Any = None
         self._ready: deque[Any] = deque()
         self._failure: Exception | None = None
 
@@ -201,6 +211,36 @@ class ResponseStream:
         return self
 
     async def __anext__(self) -> Any:
+        if self._hand is None:
+            return await self._next()
+        if self._first is not None:
+            event, self._first = self._first, None
+            return await self._hand_over(event, self._hand)
+        event = await self._next()
+        while event.type in _BEFORE_THE_FIRST:
+            event = await self._next()
+        if isinstance(event, ResponseCompletedEvent):
+            return event
+        self._first = event
+        return Begun()
+
+    async def close(self) -> None:
+        """Close the provider's socket."""
+        await self._source.aclose()
+
+    async def _hand_over(self, event: Any, hand: Hand) -> ResponseCompletedEvent:
+        """Hand the events over as they come; return the end, with all finished items."""
+        hand.spoken = True
+        items = []
+        while not isinstance(event, ResponseCompletedEvent):
+            if event.type == "response.output_item.done":
+                items.append(event.item)
+            await hand.take(event)
+            event = await self._next()
+        event.response.output = event.response.output or items  # some leave them out
+        return event
+
+    async def _next(self) -> Any:
         while not self._ready:
             if self._failure is not None:
                 raise self._failure
@@ -213,14 +253,18 @@ class ResponseStream:
                     self._reader.end()
                 for event in events:
                     if event.data.strip():
-                        self._ready.extend(self._reader.feed(event))
+                        for each in self._reader.feed(event):
+                            self._add(each)
             except Exception as failure:  # noqa: BLE001 - raised above, behind what came before it
                 self._failure = failure
         return self._ready.popleft()
 
-    async def close(self) -> None:
-        """Close the provider's socket."""
-        await self._source.aclose()
+    def _add(self, event: Any) -> None:
+        last = self._ready[-1] if self._ready else None
+        if isinstance(event, TextDelta) and isinstance(last, TextDelta) and last.joins(event):
+            last.delta += event.delta
+        else:
+            self._ready.append(event)
 
 
 def _encodable(value: Any) -> Any:

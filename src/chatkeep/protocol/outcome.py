@@ -110,6 +110,10 @@ class TurnNotes:
         """Note that the turn ends with what it has."""
         self._running.ends_early("budget", f"This answer ends here. {error}")
 
+    def speak(self, item_id: str, part: int, text: str) -> bool:
+        """Show what goes on with the text that was shown last; False: it has to be an event."""
+        return self._running.speak(item_id, part, text)
+
     def completed(self) -> None:
         """Note that the answer is complete."""
         self._running.complete = True

@@ -128,7 +128,10 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
 
         The SDK's note says in any case that the user cancelled.
         """
+        running = _running()
         for item in pending_items:
+            if running is not None and isinstance(item, AssistantMessageItem):
+                running.spoken.complete(item)
             match item:
                 case AssistantMessageItem() if any(part.text.strip() for part in item.content):
                     await self.store.add_thread_item(thread.id, item, context)
@@ -140,7 +143,6 @@ class ChatkeepServer(ChatKitServer[RequestContext]):
                     await self.store.add_thread_item(thread.id, item, context)
                 case _:
                     pass
-        running = _running()
         if running is not None and running.reason == "crash":
             # What was to name the thread beside the answer is gone with it.
             message = await self._last_message(thread, context)

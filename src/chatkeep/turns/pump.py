@@ -13,13 +13,14 @@ from chatkit.types import (
     StreamOptionsEvent,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
     WorkflowItem,
 )
 
 from chatkeep.ports import TurnState
-from chatkeep.turns.log import Piece
+from chatkeep.turns.open_text import OpenText
 from chatkeep.turns.running import RunningTurn
 from chatkeep.turns.work import Work
 
@@ -53,7 +54,7 @@ class Pump:
         self._running = running
         self._work = work
         self._events = events
-        self._text = _OpenText()
+        self._text = OpenText(running.log, work.encode)
         self._done: set[str] = set()
         self._holding = False
         self._hold: asyncio.Task[None] | None = None
@@ -71,12 +72,14 @@ class Pump:
             ChatkeepError: What was finished could not be stored, or the turn is not ours any more.
         """
         self._running.draft.noticed = self._store_what_there_is
+        self._running.speaks = self._speak
         try:
             while (event := await self._next()) is not None:
                 await self._take(event)
         finally:
             self._running.draft.noticed = lambda: None
-            self._end_text()
+            self._running.speaks = None
+            self._text.end()
             if self._hold is not None:
                 self._hold.cancel()
                 await asyncio.wait([self._hold])
@@ -107,7 +110,7 @@ class Pump:
         if isinstance(event, ThreadItemUpdatedEvent) and isinstance(event.update, _Delta):
             await self._take_delta(event, event.update)
             return
-        self._end_text()
+        self._text.end()
         if isinstance(event, ThreadItemAddedEvent | ThreadItemUpdatedEvent):
             await self._release()
         self._note(event)
@@ -122,39 +125,29 @@ class Pump:
     def _note(self, event: ThreadStreamEvent) -> None:
         if isinstance(event, ThreadItemDoneEvent):
             self._done.add(event.item.id)
+            self._running.spoken.forget(event.item.id)
             self.answered = self.answered or not isinstance(event.item, _NO_ANSWER)
-        if isinstance(event, ErrorEvent):
+        elif isinstance(event, ThreadItemRemovedEvent):
+            self._running.spoken.forget(event.item_id)
+        elif isinstance(event, ErrorEvent):
             self.failed = True
             self._running.fail(TurnState.FAILED, "error")
             self._holding = True  # it is the last one: the turn's end is stored with it
 
     async def _take_delta(self, event: ThreadItemUpdatedEvent, delta: _Delta) -> None:
-        if not self._text.continues(event, delta):
-            self._end_text()
+        place = event.item_id, delta.content_index
+        if self._text.place != place:
+            self._text.end()
             await self._release()
             await self._running.touch()
-            self._text.begin(event)
-        if not self._text.waits:
-            # Shown when the code next waits for something.
-            self._text.waits = True
-            asyncio.get_running_loop().call_soon(self._show_text)
-        self._text.pieces.append(delta.delta)
+            self._text.begin(event, self._running.spoken.begin(*place))
+        self._text.add(delta.delta)
 
-    def _show_text(self) -> None:
-        if self._text.waits:
-            self._write(self._text.take())
-
-    def _end_text(self) -> None:
-        self._write(self._text.take(all_of_it=True))
-
-    def _write(self, event: ThreadItemUpdatedEvent | None) -> None:
-        if event is None:
-            return
-        delta = event.update
-        assert isinstance(delta, _Delta)  # noqa: S101 - made so
-        piece = Piece(event.item_id, delta.content_index, delta.delta)
-        self._running.log.append(self._work.encode(event), piece)
-        self._running.log.show()
+    def _speak(self, item_id: str, part: int, text: str) -> bool:
+        if self._text.place != (item_id, part):
+            return False
+        self._text.speak(text)
+        return True
 
     async def _release(self) -> None:
         """Store what is held back, and show it: more comes."""
@@ -183,54 +176,3 @@ class Pump:
         if not self.failed:
             self._holding = False
             self._running.log.show()
-
-
-class _OpenText:
-    """Pieces of one text that are not written to the log."""
-
-    def __init__(self) -> None:
-        self._event: ThreadItemUpdatedEvent | None = None
-        self._half = ""
-        self.pieces: list[str] = []
-        self.waits = False
-
-    def continues(self, event: ThreadItemUpdatedEvent, delta: _Delta) -> bool:
-        """Whether a piece belongs to the text of the one before."""
-        before = self._event
-        if before is None or before.item_id != event.item_id:
-            return False
-        update = before.update
-        return isinstance(update, _Delta) and update.content_index == delta.content_index
-
-    def begin(self, event: ThreadItemUpdatedEvent) -> None:
-        """Begin another text."""
-        self._event = event
-
-    def take(self, *, all_of_it: bool = False) -> ThreadItemUpdatedEvent | None:
-        """Return the pieces as one event; None if there is none.
-
-        The first half of a character that was cut in two waits for the second one.
-        """
-        event, self.waits = self._event, False
-        text = self._half + "".join(self.pieces)
-        self.pieces = []
-        self._half = ""
-        if all_of_it:
-            self._event = None
-        elif text and _is_first_half(text[-1]):
-            text, self._half = text[:-1], text[-1]
-        if event is None or not text:
-            return None
-        update = event.update.model_copy(update={"delta": _whole(text)})
-        return event.model_copy(update={"update": update})
-
-
-def _is_first_half(character: str) -> bool:
-    return "\ud800" <= character <= "\udbff"
-
-
-def _whole(text: str) -> str:
-    """Return a text with its halves of characters joined, or replaced where one is missing."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,7 +1,7 @@
 """A turn that runs here."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from chatkeep.agent.usage import Usage
@@ -11,6 +11,7 @@ from chatkeep.turns.account import Account
 from chatkeep.turns.draft import Draft
 from chatkeep.turns.log import TurnLog
 from chatkeep.turns.patience import patient
+from chatkeep.turns.spoken import Spoken
 
 TAKEOVER_GAP = 100_000
 """How many numbers are left out when a turn is taken over.
@@ -37,6 +38,8 @@ class RunningTurn:
         context: Who asked, with the turn's lease.
         log: Its events.
         draft: Its items that are not stored yet.
+        spoken: Its texts that are not finished yet.
+        speaks: Writes a piece of a text, if the log's last event is a piece of it as well.
         doing: What it waits for, in a few words for operators.
         usage: What it took, that of earlier holders with it.
         account: What it may take.
@@ -69,6 +72,8 @@ class RunningTurn:
         self.log = TurnLog(stored, TAKEOVER_GAP if turn.touched else 0)
         self.log.open(opening)
         self.draft = Draft(store, turn.thread_id, self.context, self.touched_by_store)
+        self.spoken = Spoken()
+        self.speaks: Callable[[str, int, str], bool] | None = None
         self.doing: str | None = None
         self.usage = Usage.read(turn.usage)
         self.account: Account | None = None
@@ -142,6 +147,18 @@ class RunningTurn:
         """Give the turn up to whoever has it now; if it has just ended, its end finds out."""
         if not self.ending:
             self.stop("lost")
+
+    def speak(self, item_id: str, part: int, text: str) -> bool:
+        """Show a piece of a text past the turn's code, which waits; False: it has to be an event.
+
+        Args:
+            item_id: Whose text.
+            part: Which one.
+            text: A piece that goes on with it, and cuts no character in two.
+        """
+        if self.speaks is None or self.stopping is not None or not self._producing:
+            return False
+        return self.speaks(item_id, part, text)
 
     def producing(self, now: bool) -> None:
         """Note whether the turn's code runs, and so may be cancelled."""
