@@ -12,6 +12,7 @@ import pytest
 from agents import (
     Agent,
     GuardrailFunctionOutput,
+    Model,
     ModelProvider,
     ModelSettings,
     RunConfig,
@@ -21,6 +22,7 @@ from agents import (
     output_guardrail,
 )
 from agents.items import TResponseStreamEvent
+from agents.run_internal.turn_preparation import get_model_settings
 from chatkit.errors import CustomStreamError
 from chatkit.types import ThreadMetadata
 from openai.types.responses import (
@@ -34,7 +36,7 @@ from pydantic import TypeAdapter
 from chatkeep.agent import run
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.observing import Observing, listening
-from chatkeep.agent.plain import is_plain
+from chatkeep.agent.plain import is_plain, settings_of
 from chatkeep.agent.usage import Usage
 from chatkeep.context import Principal, RequestContext
 from chatkeep.models.catalog import Catalog, ModelEntry
@@ -236,6 +238,18 @@ def good(context: Any, agent: Any, said: Any) -> GuardrailFunctionOutput:
     """Let everything out."""
     del context, agent, said
     return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
+
+
+@pytest.mark.parametrize("model", [None, "gpt-4.1", "gpt-5", Said()])
+@pytest.mark.parametrize("settings", [None, ModelSettings(), ModelSettings(top_p=0.5)])
+def test_settings_are_those_of_the_runner(
+    model: str | Model | None, settings: ModelSettings | None
+) -> None:
+    """Also those that an agent has without being told, which are for another model."""
+    told = {} if settings is None else {"model_settings": settings}
+    agent = Agent[Any](name="a", model=model, **told)
+    config = RunConfig(model=Said(), tracing_disabled=True)
+    assert settings_of(agent) == get_model_settings(agent, config)
 
 
 class Special(Agent[Any]):

@@ -15,7 +15,6 @@ import chatkit.store
 import httpx2
 import pytest
 from agents import Model, OpenAIChatCompletionsModel, OpenAIResponsesModel, RunResultStreaming
-from agents.run_internal.turn_preparation import get_model_settings
 from chatkit.agents import AgentContext, ThreadItemConverter
 from chatkit.server import ChatKitServer
 from chatkit.store import Store, StoreItemType
@@ -290,7 +289,6 @@ def test_what_a_run_is_made_of() -> None:
         *("prompt", "handoffs", "model", "model_settings", "input_guardrails"),
         *("output_guardrails", "output_type", "hooks", "tool_use_behavior", "reset_tool_choice"),
     }
-    assert parameters(get_model_settings) == ["agent", "run_config"]
     assert parameters(agents.Agent.get_system_prompt) == ["run_context"]
 
 

@@ -9,11 +9,13 @@ What it does for the others is done here; `tests/unit/test_plain_runs.py` compar
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any, cast
 
 from agents import (
     Agent,
     Model,
+    ModelSettings,
     ModelTracing,
     RawResponsesStreamEvent,
     RunConfig,
@@ -24,7 +26,7 @@ from agents import (
 )
 from agents.exceptions import MaxTurnsExceeded, ModelBehaviorError, ModelRefusalError
 from agents.items import ItemHelpers, TResponseOutputItem, TResponseStreamEvent
-from agents.run_internal.turn_preparation import get_model_settings
+from agents.models import get_default_model_settings
 from openai.types.responses import Response
 
 from chatkeep.agent.context import TurnContext
@@ -70,6 +72,24 @@ def run_plain(
 ) -> "PlainRun":
     """Start a run, as `Runner.run_streamed` does: its task inherits the context variables."""
     return PlainRun(agent, input_items, context, max_turns, hooks, run_config)
+
+
+def settings_of(agent: Agent[Any]) -> ModelSettings:
+    """Return how a model of ours is called for an agent.
+
+    What an agent has by default is meant for the SDK's default model. The runner makes it anew
+    whenever it has to tell whether an agent has it.
+    """
+    name = agent.model
+    if isinstance(name, Model):
+        return agent.model_settings
+    given = agent.model_settings
+    return ModelSettings() if given == _meant_for(name) else given
+
+
+@lru_cache(maxsize=32)
+def _meant_for(name: str | None) -> ModelSettings:
+    return get_default_model_settings(name)
 
 
 class PlainRun:
@@ -156,7 +176,7 @@ class PlainRun:
         return response
 
     def _asked(self, instructions: str | None) -> _Events:
-        model, settings = self._config.model, get_model_settings(self._agent, self._config)
+        model, settings = self._config.model, settings_of(self._agent)
         assert isinstance(model, Model)  # noqa: S101 - made sure by `is_plain`
         stream = model.stream_response(
             instructions,
