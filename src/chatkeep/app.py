@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
 from chatkeep.agent.tool_choice import Offer, ToolChoices
+from chatkeep.agent.warming import warm
 from chatkeep.auth import open_authenticators
 from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.configured import (
@@ -235,6 +236,7 @@ class Chatkeep:
                 await self.store.open()
                 await self.relay.open(self._bell.ring)
                 self._services = [
+                    asyncio.create_task(asyncio.to_thread(warm), name="warming"),
                     asyncio.create_task(self._recovery.run(), name="recovery"),
                     asyncio.create_task(self._sweeper.run(), name="sweeper"),
                     asyncio.create_task(self._retention.run(), name="retention"),

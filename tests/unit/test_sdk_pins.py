@@ -26,6 +26,7 @@ from packaging.requirements import Requirement
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
+from chatkeep.agent.warming import MODELS, warm
 from chatkeep.models.compatible import ChatCompletions, CompatibleModel, _Responses
 from chatkeep.models.scripted import ScriptedModel
 from chatkeep.protocol.server import ChatkeepServer
@@ -290,6 +291,12 @@ def test_what_a_run_is_made_of() -> None:
         *("output_guardrails", "output_type", "hooks", "tool_use_behavior", "reset_tool_choice"),
     }
     assert parameters(agents.Agent.get_system_prompt) == ["run_context"]
+
+
+def test_what_is_built_before_the_first_turn() -> None:
+    """The SDKs put it off, and it can be done for them."""
+    warm()
+    assert all(model.__pydantic_complete__ for model in MODELS)
 
 
 def test_what_the_sdk_logs_of_conversations_is_nothing() -> None:
