@@ -158,11 +158,9 @@ HELLO, END, DONE = chunk({"content": "hello"}), chunk({}, "stop"), "[DONE]"
 
 
 async def test_an_answer_is_streamed(provider: ScriptedProvider, opened: Any) -> None:
-    """The question reaches the provider under the model's name, the answer comes word by word."""
-    heard: list[str] = []
-    text = await ask(opened(provider.base_url), "how are you", heard)
+    """The question reaches the provider under the model's name, and the answer comes back."""
+    text = await ask(opened(provider.base_url), "how are you")
     assert text.startswith("You said: how are you")
-    assert len(heard) > 5
     (request,) = provider.streamed
     assert request["model"] == "m"
     assert request["messages"] == [{"role": "user", "content": "how are you"}]

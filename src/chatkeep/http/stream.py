@@ -11,7 +11,9 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from chatkeep.deadline import Deadline
 from chatkeep.errors import ChatkeepError
+from chatkeep.http.middleware import STRAIGHT
 from chatkeep.protocol.wire import farewell_json
 from chatkeep.turns.log import Numbered
 from chatkeep.turns.reading import Batch, Then
@@ -92,8 +94,8 @@ class EventsResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        del scope
-        body = asyncio.create_task(self._body(send), name="events")
+        straight = scope.get(STRAIGHT, send)
+        body = asyncio.create_task(self._body(send, straight), name="events")
         watch = asyncio.create_task(_gone(receive), name="disconnect")
         try:
             await asyncio.wait((body, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -107,15 +109,16 @@ class EventsResponse(Response):
         if not body.cancelled():
             body.result()
 
-    async def _body(self, send: Send) -> None:
+    async def _body(self, begin: Send, send: Send) -> None:
         try:
-            await self._send(send, self._start())
-            with self._source as source:
-                complete = await self._events(send, source)
-                if complete and self._seen is not None and not source.noted:
-                    await self._seen()  # before the end: who asks for the list finds it read
-                await self._write(send, self._last(complete))
-            await self._send(send, _chunk(b"", more=False))
+            async with Deadline() as self._deadline:
+                await self._send(begin, self._start())
+                with self._source as source:
+                    complete = await self._events(send, source)
+                    if complete and self._seen is not None and not source.noted:
+                        await self._seen()  # before the end: who asks for the list finds it read
+                    await self._write(send, self._last(complete))
+                await self._send(send, _chunk(b"", more=False))
         except TimeoutError:
             _log.info("a reader stalled", seconds=_SEND_SECONDS)
             if self._left is not None:
@@ -181,9 +184,11 @@ class EventsResponse(Response):
 
     async def _send(self, send: Send, message: Message) -> None:
         """Send, but do not wait for ever for somebody who does not read."""
-        async with asyncio.timeout(_SEND_SECONDS):
-            await send(message)
-        self._sent_at = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        self._deadline.set(now + _SEND_SECONDS)
+        await send(message)
+        self._deadline.clear()
+        self._sent_at = now
 
 
 async def _gone(receive: Receive) -> None:

@@ -2,8 +2,10 @@
 
 import json
 from collections import deque
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from chatkeep.models.frame import Frame
 from chatkeep.models.metering import Meter
 from chatkeep.models.normalising import Delta, Ending, Normaliser
 from chatkeep.models.sse import Event
@@ -14,6 +16,10 @@ class Source(Protocol):
 
     async def read(self) -> list[Event]:
         """Return what has come since; nothing at the end."""
+        ...
+
+    def in_time(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which one timer watches over all that is read."""
         ...
 
     async def aclose(self) -> None:
@@ -32,6 +38,7 @@ class Answer:
         self._source = source
         self._normaliser = normaliser
         self._meter = meter
+        self._frame = Frame()
         self._ready: deque[Delta | Ending] = deque()
         self._failure: Exception | None = None
 
@@ -57,18 +64,20 @@ class Answer:
                 self._failure = failure
         return self._ready.popleft()
 
+    def in_time(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which one timer watches over all that is read."""
+        return self._source.in_time()
+
     async def aclose(self) -> None:
         """Let the connection go."""
         await self._source.aclose()
 
     def _take(self, events: list[Event]) -> None:
         """Put what the events say among what is ready."""
-        normaliser, meter = self._normaliser, self._meter
+        meter, normaliser = self._meter, self._normaliser
         try:
             for event in events:
-                if not event.data.strip():
-                    continue
-                delta = normaliser.feed(json.loads(event.data), event.name)
+                delta = self._read_event(event)
                 if delta is not None:
                     self._add(delta)
             if not events:
@@ -80,6 +89,18 @@ class Answer:
             meter.started = normaliser.started
             meter.tokens = normaliser.tokens
             meter.characters = normaliser.characters
+
+    def _read_event(self, event: Event) -> Delta | None:
+        data = event.data
+        if not event.name and (text := self._frame.text_of(data)) is not None:
+            return self._normaliser.feed_text(text)
+        if not data.strip():
+            return None
+        payload = json.loads(data)
+        delta = self._normaliser.feed(payload, event.name)
+        if not event.name:
+            self._frame.learn(data, payload)
+        return delta
 
     def _add(self, delta: Delta) -> None:
         last = self._ready[-1] if self._ready else None

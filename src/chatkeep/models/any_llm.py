@@ -6,6 +6,7 @@ from the environment, under the names that the library has for them.
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, cast
@@ -156,9 +157,12 @@ class _Chunks:
         if self._chunks is None:
             chunk, self._whole = self._whole, None
         else:
-            async with pace.limit():
-                chunk = await _translated(anext(self._chunks, None), self._call.meter)
+            chunk = await pace.awaited(_translated(anext(self._chunks, None), self._call.meter))
         return [] if chunk is None else [Event(json.dumps(chunk.model_dump(mode="json")))]
+
+    def in_time(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which one timer watches over all that is read."""
+        return self._call.pace.throughout()
 
     async def aclose(self) -> None:
         """Close the provider's socket."""

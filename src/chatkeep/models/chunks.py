@@ -66,7 +66,8 @@ class ChunkStream:
             raise StopAsyncIteration
         piece: Delta | Ending
         if self._first is not None and self._hand is not None:
-            piece = await self._hand_over(self._first, self._hand)
+            async with self._answer.in_time():
+                piece = await self._hand_over(self._first, self._hand)
         else:
             piece = await self._answer.read()
         if isinstance(piece, Ending):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx2
 import openai
@@ -18,6 +19,7 @@ from chatkeep.loopback import is_loopback
 from chatkeep.models.breaker import Breaker
 from chatkeep.models.errors import FOREIGN_ERRORS, translate
 from chatkeep.models.http2 import available
+from chatkeep.models.transport import Transport
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 10.0
@@ -129,6 +131,8 @@ def open_client(address: Address) -> AsyncOpenAI:
         raise SettingsError(f"{address.named}.http2: it needs h2; install chatkeep[http2]")
     # A proxy of the environment has no way to this machine.
     local = is_loopback(urlsplit(address.base_url).hostname or "")
+    verify = httpx2.create_ssl_context(verify=_authorities(address), trust_env=not local)
+    through = address.http2 or address.proxy is not None or not (local or not getproxies())
     try:
         http_client = DefaultAsyncHttpxClient(
             # Deadlines are set on the whole stream, not on a read.
@@ -136,8 +140,9 @@ def open_client(address: Address) -> AsyncOpenAI:
             limits=_POOL,
             trust_env=not local,
             proxy=address.proxy,
-            verify=_authorities(address),
+            verify=verify,
             http2=address.http2,
+            transport=None if through else Transport(verify, _POOL, _CONNECT_SECONDS),
         )
     except (ImportError, ValueError) as error:
         if address.proxy is not None:

@@ -6,9 +6,12 @@ it may is cut off, and an emoji that the provider cut into two deltas is joined.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+
+from chatkeep.deadline import Deadline
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_AT_END = re.compile("[\ud800-\udbff]\\Z")
@@ -52,10 +55,35 @@ class Pace:
         now = asyncio.get_running_loop().time()
         self._end = now + deadlines.total
         self._due = self._end if whole else min(self._end, now + deadlines.first_token)
+        self._deadline: Deadline | None = None
 
     def limit(self) -> asyncio.Timeout:
         """Return a context that raises `TimeoutError` when what is awaited in it is due."""
         return asyncio.timeout_at(self._due)
+
+    @asynccontextmanager
+    async def throughout(self) -> AsyncGenerator[None]:
+        """Keep one timer for all that is awaited within."""
+        async with Deadline() as deadline:
+            self._deadline = deadline
+            try:
+                yield
+            finally:
+                self._deadline = None
+
+    async def awaited[T](self, awaitable: Awaitable[T]) -> T:
+        """Await something.
+
+        Raises:
+            TimeoutError: It did not come in time.
+        """
+        if self._deadline is None:
+            async with self.limit():
+                return await awaitable
+        self._deadline.set(self._due)
+        result = await awaitable
+        self._deadline.clear()
+        return result
 
     def beat(self) -> None:
         """Say that something has come, and has been dealt with: the next one is due later."""

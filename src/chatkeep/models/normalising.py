@@ -130,6 +130,16 @@ class Normaliser:
         choice = self._choice(payload.get("choices"))
         return None if choice is None else self._read(choice)
 
+    def feed_text(self, text: str) -> Delta | None:
+        """Return what a payload says that is one before, but for its text.
+
+        Raises:
+            ModelError: The answer is too long.
+        """
+        text, tagged = self._tags.feed(text)
+        joined = self._joined(text, "" if self.thoughts_in else tagged, "")
+        return self._counted(joined, 0)
+
     def end(self) -> Ending:
         """Return how the answer ended.
 
@@ -188,9 +198,10 @@ class Normaliser:
             more += "" if self.thoughts_in else tagged
         refusal = piece.get("refusal")
         joined = self._joined(text, thought + more, refusal if isinstance(refusal, str) else "")
-        size = len(joined.text) + len(joined.thought) + len(joined.refusal)
-        size += self._gather(piece)
-        self.characters += size
+        return self._counted(joined, self._gather(piece))
+
+    def _counted(self, joined: Delta, more: int) -> Delta | None:
+        self.characters += len(joined.text) + len(joined.thought) + len(joined.refusal) + more
         if self.characters > self._limits.characters:
             raise ModelInterruptedError("The answer is longer than this server takes.")
         self.started = self.started or bool(joined.text or joined.refusal)

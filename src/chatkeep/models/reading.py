@@ -1,7 +1,8 @@
 """The events of an HTTP response, read in time and within bounds."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 
 import httpx2
 
@@ -9,6 +10,7 @@ from chatkeep.errors import ModelInterruptedError, ModelUnavailableError
 from chatkeep.models.guard import Limits, Pace
 from chatkeep.models.http2 import leave
 from chatkeep.models.sse import DONE, Event, EventReader
+from chatkeep.models.transport import reader_of
 
 _DRAIN_SECONDS = 0.2
 _HTML = ("text/html", "application/xhtml")
@@ -25,7 +27,7 @@ class EventSource:
 
     def __init__(self, response: httpx2.Response, pace: Pace, limits: Limits) -> None:
         self._response = response
-        self._bytes = response.aiter_bytes()
+        self._bytes = reader_of(response) or _iterated(response)
         self._pace = pace
         self._limits = limits
         self._events = EventReader(limits.event)
@@ -60,6 +62,10 @@ class EventSource:
         await self.drain()
         return []
 
+    def in_time(self) -> AbstractAsyncContextManager[None]:
+        """Return a context in which one timer watches over all that is read."""
+        return self._pace.throughout()
+
     async def aclose(self) -> None:
         """Close the provider's socket, or give it back to the pool if all has been read."""
         if not self._whole_body:
@@ -72,16 +78,11 @@ class EventSource:
             return
         with suppress(TimeoutError, httpx2.HTTPError):
             async with asyncio.timeout(_DRAIN_SECONDS):
-                try:
-                    await anext(self._bytes)
-                except StopAsyncIteration:
-                    self._whole_body = True
+                self._whole_body = not await self._bytes()
 
     async def _next(self) -> bytes | None:
-        try:
-            async with self._pace.limit():
-                data = await anext(self._bytes)
-        except StopAsyncIteration:
+        data = await self._pace.awaited(self._bytes())
+        if not data:
             self._whole_body = True
             return None
         self._read += len(data)
@@ -97,3 +98,13 @@ class EventSource:
             body += data
         self._done = True
         return [Event(body.decode("utf-8", "replace"))] if body.strip() else []
+
+
+def _iterated(response: httpx2.Response) -> Callable[[], Awaitable[bytes]]:
+    """Return what reads a response's body, decoded, and nothing at its end."""
+    body = response.aiter_bytes()
+
+    async def read() -> bytes:
+        return await anext(body, b"")
+
+    return read

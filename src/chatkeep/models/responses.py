@@ -215,7 +215,8 @@ class ResponseStream:
             return await self._next()
         if self._first is not None:
             event, self._first = self._first, None
-            return await self._hand_over(event, self._hand)
+            async with self._source.in_time():
+                return await self._hand_over(event, self._hand)
         event = await self._next()
         while event.type in _BEFORE_THE_FIRST:
             event = await self._next()

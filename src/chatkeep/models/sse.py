@@ -4,7 +4,7 @@ Read as the standard says, and with patience where providers do otherwise: a JSO
 without `data:`, objects on lines that no blank line parts, `error:` as a field of its own.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chatkeep.errors import ModelInterruptedError
 
@@ -12,8 +12,7 @@ _BOM = b"\xef\xbb\xbf"
 DONE = "[DONE]"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event.
 
     Attributes:
@@ -54,12 +53,14 @@ class EventReader:
         self._after_cr = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        begun, *lines = data.split(b"\n")
-        self._line += begun
+        *lines, begun = data.split(b"\n")
         found: list[Event] = []
-        for following in lines:
-            self._take(bytes(self._line), found)
-            self._line = bytearray(following)
+        if lines and self._line:
+            lines[0] = bytes(self._line + lines[0])
+            self._line.clear()
+        for line in lines:
+            self._take(line, found)
+        self._line += begun
         if self._size + len(self._line) > self._limit:
             raise ModelInterruptedError("The model sent more at once than this server takes.")
         return found

@@ -12,7 +12,7 @@ from chatkeep.turns.bell import Bell, heard_within
 from chatkeep.turns.running import RunningTurn
 
 _FLUSH_SECONDS = 0.5
-_FLUSH_BYTES = 2048
+_FLUSH_BYTES = 16 * 1024
 _TICK_SECONDS = 0.1
 _STOPS_SECONDS = 0.5
 """How often to look for turns that other instances were told to stop."""
@@ -113,16 +113,29 @@ class Keeper:
         self._stalled.clear()
 
     async def _store_due(self, now: float) -> None:
-        due = [kept for each in self._running.values() if (kept := self._due(each, now))]
+        turns = self._running.values()
+        due = [kept for each in turns if (kept := self._due(each, now))]
+        if due:
+            # One transaction for all costs less than one for each when its time has come.
+            named = {kept.turn_id for kept in due}
+            others = [each for each in turns if each.id not in named]
+            due += [kept for each in others if (kept := self._due(each, now, along=True))]
         for start in range(0, len(due), _BATCH):
             batch = due[start : start + _BATCH]
             held = set(await self._store.keep_turns(batch))
             self._note(batch, held, now)
 
-    def _due(self, running: RunningTurn, now: float) -> TurnKeeping | None:
-        """Return what is to be stored of a turn; None when that can wait."""
+    def _due(self, running: RunningTurn, now: float, *, along: bool = False) -> TurnKeeping | None:
+        """Return what is to be stored of a turn; None when that can wait.
+
+        Args:
+            running: The turn.
+            now: The loop's time.
+            along: Something is stored now in any case.
+        """
         log, turn = running.log, running.turn
-        much = log.unsaved_bytes >= _FLUSH_BYTES or log.unsaved_seconds >= _FLUSH_SECONDS
+        after = _FLUSH_SECONDS / 2 if along else _FLUSH_SECONDS
+        much = log.unsaved_bytes >= _FLUSH_BYTES or log.unsaved_seconds >= after
         soon = log.unsaved_bytes > 0 and running.wanted
         rows = log.rows() if much or soon else []
         renews = now - self._renewed.setdefault(turn.id, now) >= self._lease / _RENEWALS

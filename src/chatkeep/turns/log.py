@@ -72,7 +72,7 @@ class TurnLog:
         self._appended_at = time.monotonic()
         self._rows: list[EventRow] = []
         self._saved = stored + gap
-        self._changed = asyncio.Event()
+        self._waiting: set[asyncio.Future[None]] = set()
         self._dropped = stored
         # Behind a gap nothing is shown yet: a reader that is in it waits for what comes.
         self._newest = stored
@@ -145,12 +145,17 @@ class TurnLog:
 
     async def wait(self, number: int, seconds: float) -> None:
         """Return when something is shown behind a number, nothing more will come, or it is late."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self.shown <= number and not self.ended:
-                    await self._changed.wait()
-        except TimeoutError:
+        if self.shown > number or self.ended:
             return
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        timer = loop.call_later(seconds, _wake, waiter)
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiting.discard(waiter)
 
     def rows(self, *, hidden: bool = False) -> list[EventRow]:
         """Return the rows for what is not stored; with what is not shown yet if asked.
@@ -195,8 +200,13 @@ class TurnLog:
             self._dropped = gone.number
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        for waiter in self._waiting:
+            _wake(waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def rows_of(events: Sequence[bytes]) -> list[EventRow]:
