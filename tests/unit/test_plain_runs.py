@@ -124,6 +124,7 @@ ANSWERS: dict[str, Sequence[Sequence[dict[str, Any]] | Exception | None]] = {
     "work alone": [[SEARCH], [message("Hello.")]],
     "work for ever": [[SEARCH | {"id": f"w{number}"}] for number in range(20)],
     "unknown tool": [[message("Let me see."), CALL]],
+    "unknown tools": [[CALL, CALL | {"id": "g", "call_id": "d"}], [message("Sorry.")]],
     "unknown kind": [[PATCH]],
     "failed": [[]],
     "broken": [ConnectionError("no")],

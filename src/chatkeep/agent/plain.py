@@ -154,7 +154,11 @@ class PlainRun:
             if not _goes_on(response.output):
                 return
             said = (item.model_dump(exclude_unset=True) for item in response.output)
-            self._input = [*self._input, *cast("Iterable[TResponseInputItem]", said)]
+            self._input = [
+                *self._input,
+                *cast("Iterable[TResponseInputItem]", said),
+                *_told_of_calls(response.output),
+            ]
         raise MaxTurnsExceeded(f"Max turns ({self._max_turns}) exceeded")
 
     async def _ask(self, instructions: str | None) -> Response:
@@ -194,23 +198,40 @@ class PlainRun:
 
 
 def _goes_on(output: Sequence[TResponseOutputItem]) -> bool:
-    """Whether the model has yet to speak: the provider has worked for it, and it has said nothing.
+    """Whether the model has yet to speak: it waits for a tool, or its provider has worked for it.
 
     Raises, as the runner does:
-        ModelBehaviorError: It calls a tool that the agent does not have.
+        ModelBehaviorError: It uses what only a tool could do that the agent does not have.
         ModelRefusalError: It refuses.
     """
-    worked, message = False, None
+    called = worked = False
+    message = None
     for item in output:
         match item.type:
             case "message":
                 message = item
             case "reasoning" | "compaction":
                 pass
+            case "function_call":
+                called = True
             case kind if kind in _PROVIDERS_WORK:
                 worked = True
             case kind:
                 raise ModelBehaviorError(f"The model sent a {kind}, and the agent has no tools.")
+    if called:
+        return True
     if message is not None and (refusal := ItemHelpers.extract_refusal(message)):
         raise ModelRefusalError(refusal)
     return worked and message is None
+
+
+def _told_of_calls(output: Sequence[TResponseOutputItem]) -> list[TResponseInputItem]:
+    """Return what the model is told of calls of tools that it has made up."""
+    return [
+        cast(
+            "TResponseInputItem",
+            ItemHelpers.tool_call_output_item(item, f"Tool '{item.name}' not found."),
+        )
+        for item in output
+        if item.type == "function_call"
+    ]
