@@ -3,20 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from agents import Agent
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
+from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chatkeep import __version__
 from chatkeep.agent.tool_choice import Offer, ToolChoices
+from chatkeep.agent.warming import warm
 from chatkeep.auth import open_authenticators
 from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.configured import (
@@ -31,21 +28,20 @@ from chatkeep.configured import (
     open_wakes,
     prices,
 )
-from chatkeep.errors import ChatkeepError, SettingsError
+from chatkeep.errors import SettingsError
 from chatkeep.files.attachments import Attachments
 from chatkeep.files.sharing import SharedFiles
 from chatkeep.files.signing import LinkSigner
 from chatkeep.files.sweeping import Sweeper
 from chatkeep.http.admin import AdminEndpoint
+from chatkeep.http.application import build_application, own_routes
 from chatkeep.http.asking import Asking
 from chatkeep.http.conversations import ConversationsEndpoint
 from chatkeep.http.files import FilesEndpoint
-from chatkeep.http.middleware import OriginMiddleware, RequestMiddleware
 from chatkeep.http.models import ModelsEndpoint
 from chatkeep.http.pages import Assets
 from chatkeep.http.probes import Health
-from chatkeep.http.problems import HTTPProblem, problem, problem_of
-from chatkeep.http.routes import ChatKitEndpoint, visitor_cookie
+from chatkeep.http.routes import ChatKitEndpoint
 from chatkeep.http.share_page import SharePage
 from chatkeep.http.shares import SharesEndpoint
 from chatkeep.http.transfer import TransferEndpoint
@@ -73,8 +69,6 @@ INSTRUCTIONS = (
     "You are a helpful assistant. Answer in the language of the user, briefly and correctly; "
     "say so when you do not know. Use Markdown where it helps."
 )
-
-_READ = ["GET", "HEAD"]
 
 
 class Chatkeep:
@@ -157,7 +151,11 @@ class Chatkeep:
         # What answers may bring its model: then there is nothing to choose, and nothing to excuse.
         brings_model = server is not None or (agent is not None and agent.model is not None)
         choices = None if brings_model else self.catalog
-        conversations = [
+        visitors = TENANT if "anonymous" in settings.auth.mode else None
+        page = page_config(choices, visitors, has_agent=agent is not None, version=__version__)
+        assets = Assets(Path(__file__).parent / "assets", page)
+        routes = [
+            *own_routes(endpoint, files, assets, self.health, self.auth.chain),
             *ConversationsEndpoint(self.store, asking).routes(),
             *TransferEndpoint(
                 self.store, self.attachments, asking, settings.server.max_import_bytes
@@ -168,13 +166,14 @@ class Chatkeep:
             *_admin_routes(self.store, settings),
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
-        visitors = TENANT if "anonymous" in settings.auth.mode else None
-        page = page_config(choices, visitors, has_agent=agent is not None, version=__version__)
-        assets = Assets(Path(__file__).parent / "assets", page)
         self._opening = asyncio.Lock()
         self._opened = False
-        self._app = _build_app(self, endpoint, files, assets)
-        self._app.router.routes.extend(conversations)
+        self._app = build_application(
+            routes,
+            settings.server.cors_origins,
+            self._lifespan,
+            loopback_only="anonymous" in settings.auth.mode,
+        )
 
     def _hosted(
         self,
@@ -217,6 +216,12 @@ class Chatkeep:
             self._tool_choices if host.own else None,
         )
 
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        await self.open()
+        yield
+        await self.aclose()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if not self._opened and scope["type"] == "http":
@@ -237,6 +242,7 @@ class Chatkeep:
                 await self.store.open()
                 await self.relay.open(self._bell.ring)
                 self._services = [
+                    asyncio.create_task(asyncio.to_thread(warm), name="warming"),
                     asyncio.create_task(self._recovery.run(), name="recovery"),
                     asyncio.create_task(self.admission.run(), name="admission"),
                     asyncio.create_task(self._sweeper.run(), name="sweeper"),
@@ -268,114 +274,3 @@ class Chatkeep:
 def _admin_routes(store: Store, settings: Settings) -> list[Route]:
     token = settings.admin.token
     return AdminEndpoint(store, token.get_secret_value()).routes() if token else []
-
-
-def _build_app(
-    chatkeep: Chatkeep,
-    endpoint: ChatKitEndpoint,
-    files: FilesEndpoint,
-    assets: Assets,
-) -> FastAPI:
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await chatkeep.open()
-        yield
-        await chatkeep.aclose()
-
-    settings = chatkeep.settings
-    origins = list(settings.server.cors_origins)
-    app = FastAPI(
-        # FastAPI's own documentation pages load scripts from elsewhere.
-        openapi_url=None,
-        lifespan=lifespan,
-        middleware=[
-            Middleware(RequestMiddleware),
-            Middleware(
-                OriginMiddleware,
-                origins=origins,
-                loopback_only="anonymous" in settings.auth.mode,
-            ),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=origins,
-                allow_credentials=True,
-                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-                allow_headers=["*"],
-                expose_headers=[
-                    "Content-Disposition",
-                    "Retry-After",
-                    "X-Chatkeep-Turn",
-                    "X-Request-Id",
-                ],
-            ),
-        ],
-        exception_handlers={
-            ChatkeepError: _answer_error,
-            HTTPProblem: _answer_error,
-            HTTPException: _answer_http_error,
-        },
-    )
-    _add_routes(app, chatkeep, endpoint, assets)
-    _add_file_routes(app, files)
-    return app
-
-
-def _add_routes(
-    app: FastAPI,
-    chatkeep: Chatkeep,
-    endpoint: ChatKitEndpoint,
-    assets: Assets,
-) -> None:
-    @app.post("/chatkit")
-    async def chatkit(request: Request) -> Response:
-        return await endpoint(request)
-
-    @app.api_route("/", methods=_READ)
-    async def page(request: Request) -> Response:
-        return assets.page(await visitor_cookie(request, chatkeep.auth.chain))
-
-    @app.api_route("/chatkit.js", methods=_READ)
-    async def element(request: Request) -> Response:
-        return assets.element(request)
-
-    @app.api_route("/assets/{name}", methods=_READ)
-    async def asset(name: str) -> Response:
-        return assets.asset(name)
-
-    @app.api_route("/livez", methods=_READ)
-    async def live() -> Response:
-        return chatkeep.health.live()
-
-    @app.api_route("/readyz", methods=_READ)
-    async def ready() -> Response:
-        return await chatkeep.health.ready()
-
-    @app.api_route("/health", methods=_READ)
-    async def health() -> Response:
-        return await chatkeep.health.report()
-
-
-def _add_file_routes(app: FastAPI, files: FilesEndpoint) -> None:
-    @app.post("/files")
-    async def add_file(request: Request) -> Response:
-        return await files.add(request)
-
-    @app.api_route("/files/{attachment_id}", methods=["PUT", "POST"])
-    async def upload_file(request: Request, attachment_id: str) -> Response:
-        return await files.upload(request, attachment_id)
-
-    @app.api_route("/files/{attachment_id}", methods=_READ)
-    async def download_file(request: Request, attachment_id: str) -> Response:
-        return await files.download(request, attachment_id)
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:
-    return problem_of(error, request.state.request_id)
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    response = problem(HTTPStatus(error.status_code), error.detail, request.state.request_id)
-    response.headers.update(error.headers or {})
-    return response

@@ -12,19 +12,21 @@ import agents
 import chatkit.agents
 import chatkit.server
 import chatkit.store
+import httpx2
 import pytest
 from agents import Model, OpenAIChatCompletionsModel, OpenAIResponsesModel, RunResultStreaming
 from chatkit.agents import AgentContext, ThreadItemConverter
 from chatkit.server import ChatKitServer
 from chatkit.store import Store, StoreItemType
 from chatkit.types import ChatKitReq, is_streaming_req
-from openai import AsyncStream
+from openai import AsyncOpenAI, AsyncStream
 from openai._models import construct_type
 from openai.types.responses import ResponseCompletedEvent, ResponseStreamEvent
 from packaging.requirements import Requirement
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.convert import ItemConverter
+from chatkeep.agent.warming import MODELS, warm
 from chatkeep.models.compatible import ChatCompletions, CompatibleModel, _Responses
 from chatkeep.models.scripted import ScriptedModel
 from chatkeep.protocol.server import ChatkeepServer
@@ -237,6 +239,10 @@ def test_what_the_gateway_uses_of_the_client() -> None:
     """A stream has its response, of which nothing has been read; events are constructed."""
     assert "response" in AsyncStream.__annotations__
     assert "self.response = response" in inspect.getsource(AsyncStream.__init__)
+    # Later requests are sent past it.
+    client = AsyncOpenAI(api_key="k")
+    assert isinstance(client._client, httpx2.AsyncClient)
+    assert parameters(AsyncOpenAI._make_status_error_from_response) == ["response"]
     event = {"type": "response.completed", "sequence_number": 1, "response": {"id": "r"}}
     made = construct_type(type_=ResponseStreamEvent, value=event)
     assert isinstance(made, ResponseCompletedEvent)
@@ -275,6 +281,22 @@ def test_the_streamed_run() -> None:
     assert wanted <= set(parameters(agents.Runner.run_streamed))
     fields = {"model", "model_settings", "model_provider", "tracing_disabled"}
     assert fields <= {field.name for field in agents.RunConfig.__dataclass_fields__.values()}
+
+
+def test_what_a_run_is_made_of() -> None:
+    """An agent has no field that `agent.plain` does not know of, nor has the configuration."""
+    assert {field.name for field in agents.Agent.__dataclass_fields__.values()} == {
+        *("name", "handoff_description", "tools", "mcp_servers", "mcp_config", "instructions"),
+        *("prompt", "handoffs", "model", "model_settings", "input_guardrails"),
+        *("output_guardrails", "output_type", "hooks", "tool_use_behavior", "reset_tool_choice"),
+    }
+    assert parameters(agents.Agent.get_system_prompt) == ["run_context"]
+
+
+def test_what_is_built_before_the_first_turn() -> None:
+    """The SDKs put it off, and it can be done for them."""
+    warm()
+    assert all(model.__pydantic_complete__ for model in MODELS)
 
 
 def test_what_the_sdk_logs_of_conversations_is_nothing() -> None:

@@ -1,5 +1,6 @@
 """What an agent's tools and hooks may use during a turn."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ class TurnContext(AgentContext[RequestContext]):
     A tool that streams faster than the client reads is made to wait.
     """
 
+    # The SDK copies one deeply for every context.
+    _events: asyncio.Queue[Any] = PrivateAttr(default_factory=asyncio.Queue)
     _buffer: EventBuffer = PrivateAttr(default_factory=EventBuffer)
     _notes: Any = PrivateAttr(default=None)
     _memory: ToolMemory | None = PrivateAttr(default=None)

@@ -2,9 +2,10 @@
 
 from typing import Any, Protocol
 
-from agents import Agent, RunContextWrapper, RunHooks, Tool
+from agents import Agent, RunContextWrapper, RunHooks, Tool, Usage
 from agents.items import ModelResponse, TResponseInputItem
 from agents.tool_context import ToolContext
+from openai.types.responses import ResponseUsage
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.observing import RunCalls
@@ -88,10 +89,14 @@ class NotingHooks(RunHooks[TurnContext]):
     ) -> None:
         """A model has answered."""
         del context
+        usage = response.usage
+        self.model_ended(agent, usage if usage.requests or usage.total_tokens else None)
+
+    def model_ended(self, agent: Agent[Any], usage: Usage | ResponseUsage | None) -> None:
+        """Note that a model has answered, and what it took as far as that was told."""
         if self._notes is not None:
             self._notes.doing(None)
-        usage = response.usage
-        if not self._calls.heard and (usage.requests or usage.total_tokens):
+        if not self._calls.heard and usage is not None:
             tokens = Tokens(
                 input=usage.input_tokens,
                 cached=usage.input_tokens_details.cached_tokens or 0,

@@ -18,7 +18,6 @@ from agents import (
     OutputGuardrailTripwireTriggered,
     RunConfig,
     Runner,
-    RunResultStreaming,
     StreamEvent,
     TResponseInputItem,
 )
@@ -41,6 +40,7 @@ from chatkeep.agent.events import EventConverter
 from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.agent.observing import RunCalls, listening
+from chatkeep.agent.plain import Run, is_plain, run_plain
 from chatkeep.agent.shortcut import Shortcut, readable, show
 from chatkeep.agent.tool_errors import told_of
 from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
@@ -133,14 +133,15 @@ def _start(
     entry: ModelEntry | None,
     converter: EventConverter,
     calls: RunCalls,
-) -> tuple[RunResultStreaming, Backpressure]:
+) -> tuple[Run, Backpressure]:
     """Start the run: the task that the runner makes for it inherits what models look for."""
     pressure, shortcut = Backpressure(), Shortcut(converter, context)
     straight = Direct(shortcut.take)
     hooks = NotingHooks(context.notes, calls, entry.id if entry else None, straight)
     tokens = backpressure.set(pressure), caller.set(context.caller), direct.set(straight)
     with listening(calls):
-        result = shortcut.run = Runner.run_streamed(
+        start = run_plain if is_plain(agent, config) else Runner.run_streamed
+        result: Run = start(
             agent,
             input_items,
             context=context,
@@ -148,6 +149,7 @@ def _start(
             hooks=hooks,
             run_config=config,
         )
+        shortcut.run = result
     backpressure.reset(tokens[0])
     caller.reset(tokens[1])
     direct.reset(tokens[2])
@@ -196,7 +198,7 @@ def _answers(event: ThreadStreamEvent) -> bool:
 
 
 async def _pump(
-    result: RunResultStreaming,
+    result: Run,
     converter: EventConverter,
     context: TurnContext,
     pressure: Backpressure,
@@ -213,7 +215,7 @@ async def _pump(
 
 
 async def _fill(
-    result: RunResultStreaming,
+    result: Run,
     converter: EventConverter,
     context: TurnContext,
     pressure: Backpressure,
@@ -254,7 +256,7 @@ def _close(converter: EventConverter, memory: ToolMemory) -> Iterator[ThreadStre
         yield ThreadItemDoneEvent(item=calls)
 
 
-async def _stop(result: RunResultStreaming, task: asyncio.Task[None], context: TurnContext) -> None:
+async def _stop(result: Run, task: asyncio.Task[None], context: TurnContext) -> None:
     """End the run and its task, whatever state they are in."""
     if not task.done():
         result.cancel()

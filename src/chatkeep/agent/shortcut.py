@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import structlog
-from agents import RunResultStreaming
 from chatkit.types import ThreadItemAddedEvent, ThreadStreamEvent
 
 from chatkeep.agent.context import TurnContext
 from chatkeep.agent.events import EventConverter
+from chatkeep.agent.plain import Run
 from chatkeep.models.direct import Begun, TextDelta
 
 _log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ class Shortcut:
     """
 
     def __init__(self, converter: EventConverter, context: TurnContext) -> None:
-        self.run: RunResultStreaming | None = None
+        self.run: Run | None = None
         self._converter = converter
         self._context = context
         self._buffer = context.buffer

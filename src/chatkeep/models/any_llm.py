@@ -85,7 +85,7 @@ class AnyLlmModel(CompatibleModel):
         self, meter: Meter, *, whole: bool = False, hand: Hand | None = None
     ) -> ChatCompletions:
         pace = Pace(self._deadlines, whole=whole, begun=meter.has_begun)
-        call = Call(self._profile, pace, meter, self._memory, self._limits, hand)
+        call = Call(self._profile, pace, meter, self._memory, self._limits, hand=hand)
         gateway = SimpleNamespace(chat=_Chat(self._provider, call))
         # The SDK looks at the address of its client for OpenAI's own, and at nothing else.
         client = cast("AsyncOpenAI", SimpleNamespace(base_url=""))

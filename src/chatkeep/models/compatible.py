@@ -27,6 +27,7 @@ from chatkeep.models.errors import FOREIGN_ERRORS, translate
 from chatkeep.models.gateway import Call, Gateway
 from chatkeep.models.guard import Deadlines, Limits, Pace, backpressure
 from chatkeep.models.metering import Meter
+from chatkeep.models.posting import Posts
 from chatkeep.models.profiles import PROFILES, Profile
 
 type Prepare = Callable[[], Awaitable[tuple[AsyncOpenAI, str]]]
@@ -35,15 +36,15 @@ an embedded server can be started and a model looked up at the first message."""
 
 type _Events = AsyncGenerator[TResponseStreamEvent]
 
+# The SDK makes the first of these of the first chunk, the second one comes from ours.
+_BEGUN = frozenset({"response.created", "chatkeep.begun"})
+
 _NO_ANSWER = (
     ModelCredentialsError,
     ModelRateLimitError,
     ModelRequestError,
     ModelUnavailableError,
 )
-# The SDK makes the first of these of the first chunk, the second one comes from ours.
-_BEGUN = frozenset({"response.created", "chatkeep.begun"})
-
 _OPERATORS_BUSINESS = (ModelCredentialsError, ModelRequestError, ModelUnavailableError)
 
 
@@ -80,6 +81,7 @@ class CompatibleModel(Model):
         self._model_id = model_id
         self._memory = CallMemory(thoughts=profile.thoughts_back)
         self._limits = Limits()
+        self._posts = Posts()
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """Return a whole answer."""
@@ -137,7 +139,7 @@ class CompatibleModel(Model):
     ) -> "ChatCompletions | _Responses":
         client, name = await self._prepare()
         pace = Pace(self._deadlines, whole=whole, begun=meter.has_begun)
-        call = Call(self._profile, pace, meter, self._memory, self._limits, hand)
+        call = Call(self._profile, pace, meter, self._memory, self._limits, self._posts, hand)
         kind = _Responses if self._responses_api else ChatCompletions
         return kind(name, client, Gateway(client, call))
 

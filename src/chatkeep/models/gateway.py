@@ -5,7 +5,7 @@ what goes over the wire; `tests/unit/test_sdk_pins.py` fails when that changes. 
 what is sent, and reads what comes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -20,6 +20,7 @@ from chatkeep.models.direct import Hand
 from chatkeep.models.guard import Limits, Pace
 from chatkeep.models.metering import Meter
 from chatkeep.models.normalising import Normaliser
+from chatkeep.models.posting import Posts
 from chatkeep.models.profiles import Profile
 from chatkeep.models.reading import EventSource
 from chatkeep.models.requests import adapted, headers
@@ -38,6 +39,7 @@ class Call:
         meter: What it takes.
         memory: What goes back with calls of tools; of the model, not of the call.
         limits: How much of an answer is taken.
+        posts: Sends the requests; of the model, as well.
         hand: Hands the answer over while it comes; None: it goes through the SDK.
     """
 
@@ -46,6 +48,7 @@ class Call:
     meter: Meter
     memory: CallMemory
     limits: Limits
+    posts: Posts = field(default_factory=Posts)
     hand: Hand | None = None
 
 
@@ -74,16 +77,16 @@ class _Chat:
         if sent.get("stream"):
             try:
                 async with call.pace.limit():
-                    stream = await endpoint.create(**sent)
+                    response = await call.posts.send(self._client, endpoint, sent)
             except openai.APIStatusError as error:
                 if call.memory.refuses_usage or not _about_usage(error):
                     raise
                 call.memory.refuses_usage = True  # an older server; it is not asked again
                 return await self.create(**fields)
-            answer = self._answer(stream.response)
-            return ChunkStream(stream.response, answer, call.meter, call.memory, call.hand)
-        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as response:
-            answer = self._answer(response.http_response)
+            answer = self._answer(response)
+            return ChunkStream(response, answer, call.meter, call.memory, call.hand)
+        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as raw:
+            answer = self._answer(raw.http_response)
             try:
                 return await whole(answer, sent["model"], call.meter, call.memory)
             finally:
@@ -115,11 +118,11 @@ class _Responses:
         call.meter.request = sent.get("input")
         if sent.get("stream"):
             async with call.pace.limit():
-                stream = await endpoint.create(**sent)
-            return self._stream(stream.response, call.hand)
+                response = await call.posts.send(self._client, endpoint, sent)
+            return self._stream(response, call.hand)
         last = None
-        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as response:
-            async for event in self._stream(response.http_response):
+        async with call.pace.limit(), endpoint.with_streaming_response.create(**sent) as raw:
+            async for event in self._stream(raw.http_response):
                 last = event
         if last is None:
             raise ModelUnavailableError
