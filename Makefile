@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-web test-style check fmt bench bench-stores chaos docs web lock wheel clean
+.PHONY: help serve test test-web test-style check fmt bench bench-quick bench-peers bench-stores chaos docs web lock wheel clean
 
 PY := .venv/bin/python
 STAMPS := .tools/stamps
@@ -36,8 +36,14 @@ fmt: $(STAMPS)/python $(STAMPS)/node ## Format and fix what can be fixed
 	@$(PY) -m ruff format src tests bench
 	@scripts/with-node npm --prefix web run --silent fmt
 
-bench: $(STAMPS)/python ## Measure what a turn and a token cost
-	@$(PY) bench/run.py
+bench: $(STAMPS)/python ## Measure everything beside the plainest server, in 25 minutes
+	@$(PY) bench/run.py $(BENCH)
+
+bench-quick: $(STAMPS)/python ## Measure what a turn and a token cost, in a minute or two
+	@$(PY) bench/run.py --quick $(BENCH)
+
+bench-peers: $(STAMPS)/python ## Install the servers of others that `make bench` then measures, too
+	@bench/peers.sh
 
 bench-stores: $(STAMPS)/python ## Measure what long threads and long lists cost
 	@$(PY) bench/stores.py

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-type Protocol = Literal["chatkit", "openai"]
+type Protocol = Literal["chatkit", "openai", "ag-ui"]
 
 clock = time.perf_counter
 
@@ -15,6 +15,7 @@ clock = time.perf_counter
 _MARKS: dict[Protocol, tuple[bytes, ...]] = {
     "chatkit": (b"text_delta", b"thread.created", b"thread.item.done", b'"error"'),
     "openai": (b'"content"', b'"error"'),
+    "ag-ui": (b"TEXT_MESSAGE_CONTENT", b"RUN_ERROR"),
 }
 
 
@@ -40,6 +41,11 @@ class Turn:
     done_texts: list[str] = field(default_factory=list)
     """Of the finished assistant messages."""
     cookie: str | None = None
+
+    @property
+    def whole_texts(self) -> list[str] | None:
+        """Return the texts of the finished messages; None in words that have none."""
+        return self.done_texts if self.protocol == "chatkit" else None
 
     @property
     def text(self) -> str:
@@ -71,7 +77,7 @@ class Turn:
         elif event.get("type") == "thread.item.done":
             if event["item"]["type"] == "assistant_message":
                 self.done_texts.append(assistant_text(event["item"]))
-        elif event.get("type") == "error" or event.get("error"):
+        elif event.get("type") in ("error", "RUN_ERROR") or event.get("error"):
             self.error = self.error or "error event: " + line[:200].decode(errors="replace")
 
 
@@ -84,6 +90,8 @@ def _delta(protocol: Protocol, event: dict[str, Any]) -> str | None:
     if protocol == "openai":
         choices = event.get("choices")
         return choices[0].get("delta", {}).get("content") if choices else None
+    if protocol == "ag-ui":
+        return event.get("delta")
     if event.get("type") != "thread.item.updated":
         return None
     update = event["update"]

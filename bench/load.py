@@ -29,56 +29,12 @@ import uvloop
 
 import mockllm
 import procs
-from client import Pool, Protocol, Turn, assistant_text, clock
+from client import Pool, Turn, assistant_text, clock
+from shape import Shape
+from spread import ms, share, spread
 
 _SAMPLES = 3  # of errors
-
-
-@dataclass(slots=True, kw_only=True)
-class Shape:
-    """What to do to the server."""
-
-    turns: int = 100
-    concurrency: int = 1
-    rate: float = 0.0
-    """Turns a second, in open loop; 0 for the closed loop."""
-    ramp: float = 0.0
-    """Seconds over which the streams of the closed loop start."""
-    pause_ms: float = 0.0
-    """Between two turns of one stream."""
-    tokens: int = 200
-    first_ms: int = 0
-    gap_ms: int = 0
-    pack: int = 0
-    """Without a gap: tokens in one write of the provider; 0 for all."""
-    seed: int = 0
-    fault: str = ""
-    """Makes the provider fail: `status=500`, or `cut=20` to break off after 20 tokens."""
-    keep_thread: bool = False
-    """Every stream goes on in its own thread, instead of starting one with each turn."""
-    prefill: int = 0
-    """First have this many one-token turns in one thread, then stay in it."""
-    prefill_threads: int = 0
-    """First make this many threads of one turn."""
-    per_client: bool = False
-    """An identity for each stream, instead of one for the run."""
-    reread: bool = False
-    """Afterwards load every thread again, and compare what was stored."""
-    warmup: int = 3
-    timeout: float = 60.0
-
-    def prompt(self, **changes: int) -> str:
-        """Return a user message that tells the mock what to send."""
-        values = {
-            "tokens": self.tokens,
-            "first": self.first_ms,
-            "gap": self.gap_ms,
-            "pack": self.pack,
-            "seed": self.seed,
-            **changes,
-        }
-        directive = ",".join(f"{name}={value}" for name, value in values.items())
-        return f"bench:{directive}{',' + self.fault if self.fault and not changes else ''};"
+_REFUSED = 503
 
 
 @dataclass(slots=True)
@@ -105,8 +61,13 @@ class _Run:
         """Have one turn; keep the cookie of the first answer."""
         self.active += 1
         self.peak = max(self.peak, self.active)
-        body = chatkit_message(message, thread_id)
-        turn = await self.pool.call(body, cookie=client.cookie, seconds=self.shape.timeout)
+        shape = self.shape
+        turn = await self.pool.call(
+            shape.body(message, thread_id),
+            protocol=shape.protocol,
+            cookie=client.cookie,
+            seconds=shape.timeout,
+        )
         self.active -= 1
         client.cookie = client.cookie or turn.cookie
         turn.started = due or turn.started
@@ -116,12 +77,16 @@ class _Run:
         turn = await self.turn(client, self.shape.prompt(), client.thread_id, due)
         if turn.error is None and turn.text != want:
             turn.error = f"text differs: {len(turn.text)} characters instead of {len(want)}"
-        elif turn.error is None and turn.done_texts != [want]:
+        elif turn.error is None and turn.whole_texts not in (None, [want]):
             turn.error = "the finished message differs from the streamed text"
         turn.parts = []
         self.turns.append(turn)
         if self.shape.keep_thread and turn.thread_id:
             client.thread_id = turn.thread_id
+
+    def refused(self, turn: Turn) -> bool:
+        """Whether a turn was refused where that is no failure."""
+        return self.shape.may_refuse and turn.status == _REFUSED
 
     async def closed_loop(self, clients: list[_Client], want: str) -> None:
         left = self.shape.turns
@@ -142,6 +107,7 @@ class _Run:
         for number in range(self.shape.turns):
             due += rnd.expovariate(self.shape.rate)
             await asyncio.sleep(max(0.0, due - clock()))
+            self.late.append(clock() - due)
             client = clients[number % len(clients)]
             tasks.append(asyncio.create_task(self.one(client, want, due)))
         await asyncio.gather(*tasks)
@@ -151,11 +117,14 @@ class _Run:
         """Sample the server's memory and the lateness of this process meanwhile."""
 
         async def watch() -> None:
+            looks = 0
             while True:
                 start = clock()
                 await asyncio.sleep(0.05)
-                self.late.append(clock() - start - 0.05)
-                if pid and len(self.late) % 5 == 0:
+                if not self.shape.rate:
+                    self.late.append(clock() - start - 0.05)
+                looks += 1
+                if pid and looks % 5 == 0:
                     self.rss.append((self.active, procs.usage(pid).rss))
 
         task = asyncio.create_task(watch())
@@ -167,16 +136,6 @@ class _Run:
                 await task
 
 
-def chatkit_message(text: str, thread_id: str | None) -> dict[str, Any]:
-    """Return the request that sends a message, to a new thread or to this one."""
-    content = [{"type": "input_text", "text": text}]
-    message = {"content": content, "attachments": [], "inference_options": {}}
-    if thread_id is None:
-        return {"type": "threads.create", "params": {"input": message}}
-    params = {"thread_id": thread_id, "input": message}
-    return {"type": "threads.add_user_message", "params": params}
-
-
 async def direct_first_ms(upstream: str, shape: Shape, calls: int = 20) -> float:
     """Return the median time to the first token when the mock is asked directly."""
     pool = Pool(upstream.rstrip("/") + "/chat/completions")
@@ -185,10 +144,9 @@ async def direct_first_ms(upstream: str, shape: Shape, calls: int = 20) -> float
         "stream": True,
         "messages": [{"role": "user", "content": shape.prompt(gap=0, first=0)}],
     }
-    protocol: Protocol = "openai"
-    turns = [await pool.call(body, protocol=protocol) for _ in range(calls)]
+    turns = [await pool.call(body, protocol="openai") for _ in range(calls)]
     pool.close()
-    return _ms(_share([turn.first - turn.started for turn in turns if turn.first], 50))
+    return ms(share([turn.first - turn.started for turn in turns if turn.first], 50))
 
 
 async def drive(
@@ -209,7 +167,8 @@ async def drive(
     async with run.watched(pid):
         await (run.open_loop if shape.rate else run.closed_loop)(clients, want)
     after, own, wall = procs.usage(pid), time.process_time() - own, clock() - start
-    errors = [turn.error for turn in run.turns if turn.error]
+    refused = sum(run.refused(turn) for turn in run.turns)
+    errors = [turn.error for turn in run.turns if turn.error and not run.refused(turn)]
     if shape.reread:
         errors += await _reread(run, clients[0], want)
     run.pool.close()
@@ -219,17 +178,18 @@ async def drive(
         "shape": asdict(shape),
         "turns": len(run.turns),
         "failed": len(errors),
+        "refused": refused,
         "error_samples": errors[:_SAMPLES],
         "wall_s": round(wall, 3),
         "turns_per_s": round(len(good) / wall, 2),
-        "first_text_ms": _spread(first),
-        "total_ms": _spread([turn.ended - turn.started for turn in good]),
-        "gap_ms": _spread([gap for turn in good for gap in turn.gaps]),
+        "first_text_ms": spread(first),
+        "total_ms": spread([turn.ended - turn.started for turn in good]),
+        "gap_ms": spread([gap for turn in good for gap in turn.gaps]),
         "events_per_turn": round(sum(turn.events for turn in good) / max(1, len(good)), 2),
         "bytes_per_turn": round(sum(turn.size for turn in good) / max(1, len(good))),
         "peak_streams": run.peak,
         "client_cpu_share": round(own / wall, 3),
-        "client_late_p99_ms": _ms(_share(run.late, 99)),
+        "client_late_p99_ms": ms(share(run.late, 99)),
         "calibration_ms": round(procs.calibrate(), 2),
     }
     if direct is not None:
@@ -299,56 +259,6 @@ async def _reread(run: _Run, client: _Client, want: str) -> list[str]:
     return errors
 
 
-async def drive_reads(
-    url: str, op: str, limit: int, shape: Shape, *, pid: int | None, headers: list[str] | None
-) -> dict[str, Any]:
-    """Measure a request that is not a turn, on what `prefill` made."""
-    run = _Run(Pool(url, headers), shape)
-    client = (await _prepare(run))[0]
-    params: dict[str, Any] = {"thread_id": client.thread_id}
-    if op != "threads.get_by_id":
-        params |= {"limit": limit, "order": "desc"}
-    if op == "threads.list":
-        del params["thread_id"]
-    left, turns = shape.turns, []
-
-    async def stream() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
-            turns.append(await run.pool.call({"type": op, "params": params}, cookie=client.cookie))
-
-    before, start = procs.usage(pid), clock()
-    await asyncio.gather(*[stream() for _ in range(shape.concurrency)])
-    wall, after = clock() - start, procs.usage(pid)
-    run.pool.close()
-    errors = [turn.error for turn in turns if turn.error]
-    return {
-        "op": op,
-        "requests": len(turns),
-        "failed": len(errors),
-        "error_samples": errors[:_SAMPLES],
-        "wall_s": round(wall, 3),
-        "total_ms": _spread([turn.ended - turn.started for turn in turns if not turn.error]),
-        "bytes": max((turn.size for turn in turns), default=0),
-        "cpu_ms_per_request": round((after.cpu - before.cpu) * 1000 / max(1, len(turns)), 4),
-    }
-
-
-def _share(values: list[float], percent: float) -> float:
-    ordered = sorted(values)
-    return ordered[round(percent / 100 * (len(ordered) - 1))] if ordered else 0.0
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    figures = {f"p{percent}": _ms(_share(values, percent)) for percent in (50, 90, 99)}
-    return {"n": len(values), **figures, "max": _ms(max(values, default=0.0))}
-
-
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -357,12 +267,6 @@ def main() -> int:
     add("--upstream", help="the mock's base URL (…/v1), to subtract its own time to first token")
     add("--pid", type=int, help="the server's process; its descendants count")
     add("--header", action="append", default=[], help="'Name: value'; repeatable")
-    add(
-        "--op",
-        choices=["threads.list", "items.list", "threads.get_by_id"],
-        help="measure this request instead of turns",
-    )
-    add("--limit", type=int, default=20, help="of --op")
     default = Shape()
     for each in fields(Shape):
         option, value = f"--{each.name.replace('_', '-')}", getattr(default, each.name)
@@ -374,13 +278,15 @@ def main() -> int:
     shape = Shape(**{each.name: given[each.name] for each in fields(Shape)})
     if shape.rate and (shape.keep_thread or shape.prefill):
         parser.error("a thread has one running answer: no --rate with --keep-thread or --prefill")
-    if shape.prefill and shape.concurrency > 1 and not given["op"]:
+    if shape.prefill and shape.concurrency > 1:
         parser.error("a thread has one running answer: no --concurrency with --prefill")
-    target = {"pid": given["pid"], "headers": given["header"]}
-    if given["op"]:
-        work = drive_reads(given["url"], given["op"], given["limit"], shape, **target)
-    else:
-        work = drive(given["url"], shape, upstream=given["upstream"], **target)
+    work = drive(
+        given["url"],
+        shape,
+        upstream=given["upstream"],
+        pid=given["pid"],
+        headers=given["header"],
+    )
     figures = uvloop.run(work)
     print(json.dumps(figures))
     return 1 if figures["failed"] else 0

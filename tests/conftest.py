@@ -90,6 +90,9 @@ async def start_server(provider: ScriptedProvider, tmp_path: Path) -> AsyncItera
                 "models.openai_base_url": provider.base_url,
                 "models.titles": "words",
                 "shutdown.grace": 0.2,
+                # Nothing is refused because the machine is slow.
+                "overload.lag": 0,
+                "overload.starting": 1000,
             }
             dotted = {name.replace("__", "."): value for name, value in overrides.items()}
             loaded = load_settings(environ={}, overrides=settings | dotted)

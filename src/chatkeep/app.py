@@ -21,6 +21,7 @@ from chatkeep.auth import open_authenticators
 from chatkeep.auth.anonymous import TENANT, load_key
 from chatkeep.configured import (
     auth_config,
+    bounds,
     file_limits,
     limits,
     models_config,
@@ -62,6 +63,7 @@ from chatkeep.settings import Settings, load_settings
 from chatkeep.stores import default_url, open_store
 from chatkeep.telemetry.agent_spans import set_up
 from chatkeep.telemetry.logging import tame_libraries
+from chatkeep.turns.admission import Admission
 from chatkeep.turns.bell import Bell
 from chatkeep.turns.engine import TurnEngine
 from chatkeep.turns.recovery import Recovery
@@ -121,9 +123,6 @@ class Chatkeep:
         self._services: list[asyncio.Task[None]] = []
         signer = LinkSigner(load_key(settings.data_dir))
         self.attachments = Attachments(self.store, self.storage, signer, file_limits(settings))
-        self.health = Health(
-            {"database": self.store.ping, "files": self.storage.ping}, self.catalog.state
-        )
         self._accounting = Accounting(prices(settings), limits(settings), self.catalog)
         self._tool_choices = ToolChoices(agent, tool_choices)
         self._host = self._hosted(agent, server, context)
@@ -131,13 +130,20 @@ class Chatkeep:
         self.relay = open_wakes(settings, self.database_url)
         self._bell.publish = self.relay.publish
         self.engine = TurnEngine(self.store, self._host, self._bell, lease=settings.turns.lease)
-        self._recovery = Recovery(self.store, self.engine)
+        self.admission = admission = Admission(bounds(settings), lambda: len(self.engine.running))
+        self._recovery = Recovery(self.store, self.engine, lambda: admission.too_much is None)
+        self.health = Health(
+            {"database": self.store.ping, "files": self.storage.ping},
+            self.catalog.state,
+            lambda: admission.overloaded,
+        )
         answers = Answers(self._host, self.store, self.attachments)
         endpoint = ChatKitEndpoint(
             host=self._host,
             answers=answers,
             preflight=self._preflight(),
             engine=self.engine,
+            admission=admission,
             store=self.store,
             authenticators=self.auth.chain,
             max_body_bytes=settings.server.max_body_bytes,
@@ -232,6 +238,7 @@ class Chatkeep:
                 await self.relay.open(self._bell.ring)
                 self._services = [
                     asyncio.create_task(self._recovery.run(), name="recovery"),
+                    asyncio.create_task(self.admission.run(), name="admission"),
                     asyncio.create_task(self._sweeper.run(), name="sweeper"),
                     asyncio.create_task(self._retention.run(), name="retention"),
                 ]

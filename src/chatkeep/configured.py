@@ -28,6 +28,7 @@ from chatkeep.settings import Settings
 from chatkeep.settings.budgets import Limits as BudgetLimits
 from chatkeep.settings.models import KEYS
 from chatkeep.settings.offered import Endpoint, Offered, profile_of
+from chatkeep.turns.admission import Bounds, affordable_turns
 from chatkeep.turns.store import scoped
 
 
@@ -76,7 +77,8 @@ def open_answers(settings: Settings, catalog: Catalog) -> Cache | None:
     def wrap(entry: ModelEntry) -> Model:
         if isinstance(entry.model, ScriptedModel):
             return entry.model  # as quick as a cache
-        return CachedModel(entry.model, entry.id, cache, settings.cache.ttl, entry.settings)
+        ttl = settings.cache.ttl
+        return CachedModel(entry.model, entry.id, cache, ttl, entry.settings, entry.source)
 
     catalog.wrap_models(wrap)
     return cache
@@ -142,6 +144,12 @@ def limits(settings: Settings) -> Limits:
         for tenant, own in usual.tenants.items()
     }
     return Limits(_budgets(_limits_of(usual)), tenants)
+
+
+def bounds(settings: Settings) -> Bounds:
+    """Return how much one instance takes on."""
+    overload = settings.overload
+    return Bounds(overload.turns or affordable_turns(), overload.lag, overload.starting)
 
 
 def _limits_of(section: BudgetLimits) -> dict[str, int | Decimal]:

@@ -20,13 +20,14 @@
     ├── StorageUnavailableError  the file storage is gone, full or too slow
     ├── RelayUnavailableError    wake-ups do not reach other instances, or not from them
     ├── ShuttingDownError        no new work is taken
+    ├── OverloadedError          no more work is taken for the moment
     ├── UnauthenticatedError     nobody we know is asking
     │   └── InvalidTokenError        somebody asks with a token that proves nothing
     ├── IssuerUnavailableError   the keys to check tokens with cannot be had
     └── ModelError               the provider failed; the subclasses say how
         ├── ModelCredentialsError    401, 403
         ├── ModelRequestError        other 4xx: our request was refused
-        ├── ModelRateLimitError      429
+        ├── ModelRateLimitError      429, 402
         ├── ModelUnavailableError    5xx, no connection, broken stream, no such model
         ├── ModelTimeoutError        no token within the limit
         └── ModelInterruptedError    the stream ended before the answer did
@@ -146,6 +147,10 @@ class ShuttingDownError(ChatkeepError):
     """This server is restarting. Please try again in a moment."""
 
 
+class OverloadedError(ChatkeepError):
+    """Too many answers are being written at the moment. Please try again in a few seconds."""
+
+
 class UnauthenticatedError(ChatkeepError):
     """Sign in to use this chat."""
 
@@ -181,6 +186,9 @@ class ModelRequestError(ModelError):
 
 class ModelRateLimitError(ModelError):
     """The model provider is receiving too many requests. Please try again in a moment."""
+
+    spent: bool = False
+    """Whether what was paid for is used up, so that waiting does not help."""
 
 
 class ModelUnavailableError(ModelError):

@@ -7,11 +7,14 @@ since 1970 (so that ids sort by time of birth) and 128 bits from the operating s
 
 import secrets
 import time
+from hashlib import sha256
 
 from chatkit.store import StoreItemType
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 36
+_CALL_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_CALL_LENGTH = 9  # what Mistral insists on suits everybody
 
 _PREFIXES: dict[StoreItemType, str] = {
     "thread": "thr",
@@ -34,3 +37,16 @@ def new_id(prefix: str) -> str:
 def new_item_id(item_type: StoreItemType) -> str:
     """Return a new id with the prefix that ChatKit uses for this type of item."""
     return new_id(_PREFIXES[item_type])
+
+
+def call_id_of(*names: str) -> str:
+    """Return an id for a call of a tool, made of names: the same one every time.
+
+    Nine letters and digits, which every provider takes.
+    """
+    number = int.from_bytes(sha256("\0".join(names).encode(errors="replace")).digest())
+    digits = []
+    for _ in range(_CALL_LENGTH):
+        number, digit = divmod(number, len(_CALL_ALPHABET))
+        digits.append(_CALL_ALPHABET[digit])
+    return "".join(digits)

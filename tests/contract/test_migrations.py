@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 @pytest_asyncio.fixture
 async def engine(path: Path) -> AsyncIterator[AsyncEngine]:
     """An engine to migrate with, on an empty file."""
-    engine = SqliteDatabase(path)._engine("migrate")
+    engine = SqliteDatabase(path)._engine()
     yield engine
     await engine.dispose()
 

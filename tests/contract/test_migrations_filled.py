@@ -97,11 +97,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database of the first schema with conversations."""
     if request.param == "sqlite":
         path = tmp_path / "chat.db"
-        asyncio.run(filled(SqliteDatabase(path)._engine("migrate")))
+        asyncio.run(filled(SqliteDatabase(path)._engine()))
         return f"sqlite:///{path}"
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.url(request.getfixturevalue("empty_postgres"))
-    asyncio.run(filled(PostgresDatabase(read_url(url))._engine(migrating=True)))
+    asyncio.run(filled(PostgresDatabase(read_url(url))._engine()))
     return url
 
 
@@ -172,8 +172,8 @@ async def begin_as_before(engine: AsyncEngine, revision: str, turn: str, thread_
 def engine_of(url: str) -> AsyncEngine:
     """Return an engine that may migrate."""
     if url.startswith("sqlite"):
-        return SqliteDatabase(Path(url.removeprefix("sqlite:///")))._engine("migrate")
-    return PostgresDatabase(read_url(url))._engine(migrating=True)
+        return SqliteDatabase(Path(url.removeprefix("sqlite:///")))._engine()
+    return PostgresDatabase(read_url(url))._engine()
 
 
 async def test_turns_of_the_second_schema_go_on(url: str) -> None:

@@ -168,10 +168,10 @@ async def test_a_real_deadlock_is_tried_again(
         nonlocal tries
         tries += 1
         meeting = tries <= 2
-        await connection.exec_driver_sql(touch.format(first))
+        await connection.raw.execute(touch.format(first))
         if meeting:
             await both_hold_one.wait()
-        await connection.exec_driver_sql(touch.format(second))
+        await connection.raw.execute(touch.format(second))
 
     async def work(connection: Any) -> None:
         await lock(connection, "thr_1", "thr_2")
@@ -219,7 +219,7 @@ async def test_a_failover_drops_the_pool(
     await store.save_thread(thread(), ANN)
 
     async def demote(connection: Any) -> None:
-        await connection.exec_driver_sql("SET default_transaction_read_only = on")
+        await connection.raw.execute("SET default_transaction_read_only = on")
 
     await asyncio.gather(*[store._db.write(demote) for _ in range(3)])
     await store.add_thread_item("thr_1", message("msg_1"), ANN)
@@ -332,10 +332,7 @@ async def test_sessions_have_limits(postgres_store: SqlStore) -> None:
     }
 
     async def ask(connection: Any) -> dict[str, str]:
-        return {
-            name: (await connection.exec_driver_sql(f"SHOW {name}")).scalar_one()
-            for name in expected
-        }
+        return {name: await connection.raw.fetchval(f"SHOW {name}") for name in expected}
 
     assert await postgres_store._db.write(ask) == expected
 

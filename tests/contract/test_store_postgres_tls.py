@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,10 +62,9 @@ async def encrypted(store_url: str) -> bool:
     await store.open()
     try:
 
-        async def ask(connection: object) -> bool:
+        async def ask(connection: Any) -> bool:
             query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-            found = await connection.exec_driver_sql(query)  # type: ignore[attr-defined]
-            return bool(found.scalar_one())
+            return bool(await connection.raw.fetchval(query))
 
         return await store._db.write(ask)
     finally:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from chatkeep.errors import NotFoundError, SettingsError, StoreUnavailableError
 from chatkeep.ports import Store
@@ -162,7 +161,7 @@ async def test_commits_are_synced_and_foreign_keys_enforced(sqlite_store: SqlSto
     for pragma in ("journal_mode", "synchronous", "foreign_keys"):
 
         async def ask(connection: Any, pragma: str = pragma) -> object:
-            return (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one()
+            return connection.raw.execute(f"PRAGMA {pragma}").fetchone()[0]
 
         found[pragma] = await sqlite_store._db.write(ask)
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -193,8 +192,10 @@ async def test_a_lock_that_goes_is_waited_for(
     other = locked(database)
     found_locked: list[Fault] = []
 
-    def unlock(error: DBAPIError) -> Fault:
-        found_locked.append(SqliteDatabase.fault(error))
+    recognise = store._db.fault
+
+    def unlock(error: Exception) -> Fault:
+        found_locked.append(recognise(error))
         if len(found_locked) == 2:
             other.close()
         return found_locked[-1]
@@ -212,9 +213,10 @@ async def test_a_full_disk_is_unavailable(sqlite_store: SqlStore) -> None:
     big = message("msg_1", "secret" * 200_000)
 
     async def allow(pages: int) -> None:
-        await sqlite_store._db.write(
-            lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-        )
+        async def limit(connection: Any) -> None:
+            connection.raw.execute(f"PRAGMA max_page_count={pages}")
+
+        await sqlite_store._db.write(limit)
 
     await allow(40)
     with pytest.raises(StoreUnavailableError) as caught:
@@ -336,6 +338,19 @@ async def test_rows_of_a_newer_version_are_left_out(
     ):
         with pytest.raises(NotFoundError):
             await call
+
+
+@pytest.mark.parametrize("body", ["{cut", "[]", "7", '{"widget": {"type": []}}', ""])
+async def test_a_broken_widget_leaves_its_thread_readable(
+    sqlite_store: Store, database: Path, body: str
+) -> None:
+    """Also one that is no JSON, or not an object: somebody has written it by hand."""
+    await sqlite_store.save_thread(thread(), ANN)
+    common = {"thread_id": "thr_1", "hidden": False}
+    insert_row(database, "items", **common, id="w", seq=51, type="widget", body=body)
+    await sqlite_store.add_thread_item("thr_1", message("msg_1"), ANN)
+    page = await sqlite_store.load_thread_items("thr_1", None, 9, "asc", ANN)
+    assert page.data == [message("msg_1")]
 
 
 async def test_a_page_of_unreadable_rows_still_has_a_cursor(

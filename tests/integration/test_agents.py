@@ -18,7 +18,7 @@ from chatkit.widgets import DynamicWidgetRoot
 
 from chatkeep.auth.anonymous import AnonymousAuthenticator, load_key
 from chatkeep.context import RequestContext
-from chatkeep.models.scripted import Call, Message, ScriptedModel, Step, Text
+from chatkeep.models.scripted import Call, Message, ScriptedModel, Step, Text, Thought
 from chatkeep.ports import Credentials
 from chatkeep.testing.client import ChatKitClient, ProblemResponse
 from chatkeep.testing.provider import ScriptedProvider
@@ -164,6 +164,60 @@ async def test_a_failing_tool_is_told_to_the_model_and_not_to_the_client(
 
     assert answer.texts == ["It did not work."]
     assert "hunter2" not in str(answer.events)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("pick", {"color": "red"}, "its arguments must be one JSON object that fits its schema"),
+        ("imagine", {}, "Tool 'imagine' not found."),
+    ],
+    ids=["arguments", "tool"],
+)
+async def test_a_call_that_comes_to_no_tool_is_told_to_the_model(
+    start_server: StartServer,
+    connect: Connect,
+    provider: ScriptedProvider,
+    tool: str,
+    arguments: dict[str, Any],
+    told: str,
+) -> None:
+    """A tool that is made up, or wrong arguments: the model hears what was wrong, and goes on."""
+    provider.script = calls_then_says(tool, arguments, "I will do without.")
+    agent = Agent(name="a", instructions="b", tools=[pick])
+    client = connect(await start_server(agent))
+    answer = await client.say("pick a colour")
+    assert answer.text == "I will do without."
+    assert answer.error is None
+    assert told in provider.requests[1]["messages"][-1]["content"]
+    assert (await client.say("and now?", answer.thread_id)).error is None
+
+
+@pytest.mark.parametrize("steps", [[], [Thought("Well.")], [Text(" ")]], ids=["no", "mind", "air"])
+async def test_an_answer_without_a_word_is_an_error(
+    client: ChatKitClient, provider: ScriptedProvider, steps: list[Step]
+) -> None:
+    """The user would wait for it for ever; the next message is answered."""
+    provider.script = lambda _: steps
+    answer = await client.say("hello?")
+    assert answer.error
+    assert "no answer" in answer.error["message"]
+    assert answer.error["allow_retry"]
+    assert client.turn_id
+    assert (await client.turn(client.turn_id))["state"] == "failed"
+    provider.script = lambda _: [Text("Here.")]
+    assert (await client.say("hello?", answer.thread_id)).text == "Here."
+
+
+async def test_a_tool_can_be_the_answer(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider
+) -> None:
+    """A model need not add a word to what its tool has shown."""
+    provider.script = calls_then_says("show", {"name": "Ada"}, "")
+    agent = Agent(name="a", instructions="b", tools=[show])
+    answer = await connect(await start_server(agent)).say("show me")
+    assert answer.error is None
+    assert answer.texts == []
 
 
 async def test_an_agent_with_a_model_of_its_own_keeps_it(

@@ -144,6 +144,22 @@ async def test_instances_share_answers(
     assert len(provider.streamed) == 1
 
 
+async def test_another_model_behind_an_id_is_asked(
+    start_server: StartServer, connect: Connect, provider: ScriptedProvider, valkey: ValkeyServer
+) -> None:
+    """Operators may put another model behind the id that clients choose: its answers are others."""
+    for name in ("small", "large"):
+        settings: dict[str, Any] = {
+            "models__openai_base_url": None,
+            "models__offered": [{"id": "m", "provider": "here", "name": name}],
+            "models__endpoints": {"here": {"base_url": provider.base_url}},
+            "cache__url": valkey.url(8),
+        }
+        await connect(await start_server(**settings)).say("which?")
+
+    assert [sent["model"] for sent in provider.streamed] == ["small", "large"]
+
+
 async def test_a_broken_cache_fails_no_turn(
     start_server: StartServer, connect: Connect, provider: ScriptedProvider
 ) -> None:
@@ -205,7 +221,7 @@ class Asking:
         return self.steps
 
     async def ask(
-        self, who: Caller | None = _ACME, model_id: str = "m", **changed: Any
+        self, who: Caller | None = _ACME, model_id: str = "m", source: str = "", **changed: Any
     ) -> list[Any]:
         """Return the events of an answer."""
         named: dict[str, Any] = {
@@ -220,7 +236,9 @@ class Asking:
             "conversation_id": None,
             "prompt": None,
         }
-        model = CachedModel(ScriptedModel("m", self._script), model_id, self.cache, 60)
+        model = CachedModel(
+            ScriptedModel("m", self._script), model_id, self.cache, 60, source=source
+        )
         token = caller.set(who)
         try:
             return [event async for event in model.stream_response(**named | changed)]
@@ -239,6 +257,7 @@ def tool(value: str) -> str:
     [
         {"who": Caller("umbrella")},
         {"model_id": "n"},
+        {"source": "elsewhere m"},
         {"system_instructions": "Be brief."},
         {"input": [{"role": "user", "content": "why? "}]},
         {"model_settings": ModelSettings(temperature=0.5)},

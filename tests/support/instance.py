@@ -31,6 +31,7 @@ from chatkeep.protocol.hosting import Host, make_server
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.server import ChatkeepServer
 from chatkeep.stores import open_store
+from chatkeep.turns.admission import Admission, Bounds
 from chatkeep.turns.bell import Bell
 from chatkeep.turns.engine import TurnEngine
 from chatkeep.turns.reading import TurnReader
@@ -65,7 +66,7 @@ class Shared:
     async def expire(self) -> None:
         """Let the time of every lease be over."""
         expired = text("UPDATE turns SET lease_until = 0 WHERE lease_until IS NOT NULL")
-        await self.store._db.write(lambda connection: connection.execute(expired))
+        await self.store._db.write(lambda connection: connection.execute(expired, {}))
 
 
 class Instance:
@@ -121,6 +122,7 @@ class Instance:
             answers=Answers(host, self.store, self.attachments),
             preflight=Preflight(self.store, catalog, self.attachments, host.offered),
             engine=self.engine,
+            admission=Admission(Bounds(100, 0, 100), lambda: len(self.engine.running)),
             store=self.store,
             authenticators=[self],
             max_body_bytes=100_000,

@@ -18,7 +18,14 @@ class ServerProcess:
     """`chatkeep serve` in a process of its own."""
 
     def __init__(self, environment: dict[str, str], directory: Path) -> None:
-        self._environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **environment}
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(directory),
+            # Nothing is refused because the machine is slow.
+            "CHATKEEP_OVERLOAD_LAG": "0",
+            "CHATKEEP_OVERLOAD_STARTING": "1000",
+            **environment,
+        }
         self._directory = directory
         self._process: asyncio.subprocess.Process | None = None
         self._port = str(reserve_port())  # which is still its own after a restart

@@ -2,6 +2,8 @@
 
 import pytest
 
+from chatkeep.errors import ModelError
+from chatkeep.models.calls import Caller, caller
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.scripted import ScriptedModel, echo
 
@@ -65,6 +67,19 @@ def test_an_agents_own_name_gets_a_model(catalog: Catalog) -> None:
     assert catalog.get_model("b") is catalog.entries[1].model
     assert catalog.get_model("gpt-4o") is catalog.default.model
     assert catalog.get_model(None) is catalog.default.model
+
+
+def test_an_agents_own_name_gets_a_model_of_the_tenant() -> None:
+    """Who is handed over to may name none: the first of all may be for others."""
+    restricted = entry("a", "acme")
+    both = Catalog([restricted, entry("b")])
+    token = caller.set(Caller("umbrella"))
+    try:
+        assert both.get_model(None) is both.entries[1].model
+        with pytest.raises(ModelError, match="organisation"):
+            Catalog([restricted]).get_model(None)
+    finally:
+        caller.reset(token)
 
 
 def test_entries_cannot_be_changed_from_outside(catalog: Catalog) -> None:

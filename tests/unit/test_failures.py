@@ -17,7 +17,7 @@ from chatkeep.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from chatkeep.models.errors import translate
+from chatkeep.models.errors import of_object, translate
 from chatkeep.models.failures import is_stale, may_ask_again, may_ask_another, wished_wait, word_for
 from chatkeep.models.retrying import RetryPolicy
 
@@ -52,6 +52,7 @@ def broken(cause: Exception) -> ModelError:
     [
         (answered(400), False, False),
         (answered(401), False, True),
+        (answered(402), False, True),
         (answered(403), False, True),
         (answered(404), False, True),
         (answered(408), True, True),
@@ -67,6 +68,8 @@ def broken(cause: Exception) -> ModelError:
         (broken(ssl.SSLCertVerificationError("expired")), False, True),
         (ModelTimeoutError(), False, True),
         (ModelInterruptedError(), True, True),
+        (of_object({"code": "insufficient_quota"}, started=False), False, True),
+        (of_object({"code": 402}, started=False), False, True),
     ],
     ids=lambda value: None if isinstance(value, bool) else str(value.__cause__ or value)[:12],
 )

@@ -11,7 +11,8 @@ from chatkit.types import AssistantMessageItem, ThreadItem, ThreadMetadata, User
 from pydantic import TypeAdapter
 
 from chatkeep.agent.convert import ItemConverter
-from chatkeep.agent.history import load_history
+from chatkeep.agent.history import Wanted, load_exchanges
+from chatkeep.agent.shaping import shape
 from chatkeep.context import Principal, RequestContext
 from chatkeep.ports import Store
 from chatkeep.stores import open_store
@@ -63,9 +64,8 @@ async def fill(store: Store, turns: int, size: int = 1) -> UserMessageItem:
 
 async def texts(store: Store, newest: UserMessageItem | None, budget: int) -> list[str]:
     """Return the contents of the model input."""
-    found: list[Any] = await load_history(
-        store, ItemConverter(), THREAD, newest, CONTEXT, budget_tokens=budget
-    )
+    loaded = await load_exchanges(store, ItemConverter(), Wanted(THREAD, newest, budget), CONTEXT)
+    found: list[Any] = shape(part for exchange in loaded.exchanges for part in exchange.input)
     return [part["content"].strip() for part in found]
 
 

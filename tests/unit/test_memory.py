@@ -7,9 +7,9 @@ from chatkeep.agent.memory import (
     MAX_CALLS,
     MAX_OUTPUT,
     ToolMemory,
-    call_id_of,
     remembered,
 )
+from chatkeep.ids import call_id_of
 
 
 def new_memory() -> ToolMemory:

@@ -15,7 +15,7 @@ from chatkeep.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
 )
-from chatkeep.models.errors import FOREIGN_ERRORS, translate
+from chatkeep.models.errors import FOREIGN_ERRORS, of_object, translate
 
 REQUEST = httpx2.Request("POST", "http://h/v1")
 
@@ -35,6 +35,7 @@ def status_error(status: int, body: object = None) -> openai.APIStatusError:
     [
         (400, ModelRequestError),
         (401, ModelCredentialsError),
+        (402, ModelRateLimitError),
         (403, ModelCredentialsError),
         (404, ModelRequestError),
         (409, ModelRequestError),
@@ -60,6 +61,37 @@ def test_a_conversation_that_is_too_long(field: str, value: str) -> None:
     """Both servers' way to say it gives the advice to start a new one."""
     error = status_error(400, {"error": {"message": "m", field: value}})
     assert "too long" in str(translate(error, started=False))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+        "This model's maximum prompt length is 131072 but the request contains 140000 tokens.",
+        "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
+        "Please reduce the length of the messages or completion.",
+        "the request exceeds the available context size, try increasing it",
+    ],
+)
+@pytest.mark.parametrize("field", ["error", "object"])
+def test_a_conversation_that_is_too_long_in_words(words: str, field: str) -> None:
+    """Most servers have no code for it; those of vLLM have no object for the error either."""
+    told = {"message": words, "type": "BadRequestError", "code": 400}
+    body = {"error": told} if field == "error" else {"object": "error", **told}
+    translated = translate(status_error(400, body), started=False)
+    assert isinstance(translated, ModelRequestError)
+    assert translated.too_long
+    assert type(of_object(told, started=False)) is ModelRequestError
+    assert "too long" in str(of_object(told, started=False))
+
+
+def test_a_request_that_is_too_large() -> None:
+    """By its status alone."""
+    translated = translate(status_error(413), started=False)
+    assert isinstance(translated, ModelRequestError)
+    assert translated.too_long
 
 
 @pytest.mark.parametrize("body", [None, [], "x", {"error": "x"}, {"error": {"code": [1]}}, 5])

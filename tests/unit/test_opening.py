@@ -30,6 +30,7 @@ from chatkeep.models import choice
 from chatkeep.models.catalog import Catalog, ModelEntry
 from chatkeep.models.choice import ModelsConfig
 from chatkeep.models.guard import Deadlines
+from chatkeep.models.offers import Offer
 from chatkeep.models.opening import open_models
 from chatkeep.models.retrying import RetryPolicy
 from chatkeep.models.scripted import Fail, Pause, Text
@@ -243,6 +244,25 @@ async def test_a_server_without_a_list_gets_the_name_default(
     assert events[0].response.model == "default"
 
 
+@pytest.mark.parametrize("empty", ['{"data": []}', '{"data": null}'])
+async def test_a_model_that_is_added_later_is_found(
+    canned: StartCanned, opened: Any, empty: str
+) -> None:
+    """A server that had none as it was asked is asked again at the next message."""
+    lists = [response(empty), response('{"data": [{"id": "pulled"}]}')]
+
+    def answer(path: str) -> bytes:
+        return lists.pop(0) if path.endswith("/models") else stream(HELLO, END, DONE)
+
+    positional, named = arguments("hello")
+    model = opened(await canned(answer), name=None).model
+    asked = []
+    for _ in range(3):
+        events = [event async for event in model.stream_response(*positional, **named)]
+        asked.append(events[0].response.model)
+    assert asked == ["default", "pulled", "pulled"]
+
+
 async def test_a_list_that_never_comes_is_a_timeout(silent: str, opened: Any) -> None:
     """Looking the model up counts as waiting for the first token."""
     async with asyncio.timeout(30):
@@ -328,6 +348,26 @@ async def test_the_context_can_be_set() -> None:
     first, tour = open_models(made).entries
     assert first.context_tokens == 4242
     assert tour.context_tokens != 4242
+
+
+async def test_the_embedded_model_is_offered_as_it_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Deadlines and what it takes are its own there too, with two minutes to begin otherwise."""
+    monkeypatch.setattr(choice, "find_spec", {"xllamacpp": object()}.get)
+    weights = tmp_path / "own.gguf"
+    weights.write_bytes(b"GGUF")
+    offers = (
+        Offer("plain", "embedded"),
+        Offer("own", "embedded", first_token_timeout=5, total_timeout=60, tools=False),
+    )
+    models = open_models(ModelsConfig(tmp_path, gguf=weights, tour=False, offered=offers))
+    plain, own = models.entries
+    inner: list[Any] = [entry.model.__dict__["_inner"] for entry in (plain, own)]
+    assert inner[0]._deadlines == Deadlines(120, 30, 600)
+    assert inner[1]._deadlines == Deadlines(5, 30, 60)
+    assert (plain.tools, own.tools, inner[1]._profile.tools) == (True, False, False)
+    await models.aclose()
 
 
 def test_nothing_configured_opens_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:

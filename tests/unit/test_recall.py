@@ -1,6 +1,7 @@
 """Long threads: what is long ago is summarised, once in many turns, and never wrongly."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,30 @@ async def test_without_the_setting_nothing_is_summarised(store: Store) -> None:
     assert talk.asked == []
     assert "question 1 " not in text_of(last)
     assert "question 40 " in text_of(last)
+
+
+@pytest.mark.parametrize(("tenants", "wrote"), [({"t"}, "other"), ({"umbrella"}, "m")])
+async def test_a_conversation_goes_to_no_model_of_other_tenants(
+    store: Store, tenants: set[str], wrote: str
+) -> None:
+    """The model for summaries may be offered to some tenants only: others' words are not its."""
+    read: list[str] = []
+
+    def write(messages: Sequence[Message]) -> Iterable[Step]:
+        read.append(messages[-1].text)
+        return [Text("Summary.")]
+
+    talk = Talk(store)
+    other = replace(
+        talk.entry, id="other", model=ScriptedModel("other", write), tenants=frozenset(tenants)
+    )
+    talk.recall = Recall(store, ItemConverter(), summaries=True, summary_model=other)
+    await talk.begin()
+
+    await talk.talk(40)
+
+    assert bool(read) is (wrote == "other")
+    assert bool(talk.asked) is (wrote == "m")
 
 
 async def test_a_model_that_fails_leaves_it_at_what_fits(store: Store) -> None:

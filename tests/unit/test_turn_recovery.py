@@ -185,6 +185,21 @@ async def test_what_remains_of_a_deleted_thread_is_nothing(crash: Crash) -> None
     assert crash.other.engine.running == []
 
 
+async def test_where_there_is_no_room_one_is_taken_at_a_time(crash: Crash) -> None:
+    """What was promised begins again, though not all of it at once."""
+    turns = [await crash.leave(touched=False) for _ in range(3)]
+    for turn in turns:
+        await crash.store.real.release_turn(turn.id, turn.fence, ANN)
+    full = Recovery(crash.store.store, crash.other.engine, lambda: False)
+
+    for taken_over in (1, 2, 3):
+        await full.take_all()
+        assert crash.store.calls.count("claim_turn") == taken_over
+
+    for turn in turns:
+        assert (await crash.other.ended(turn.id)).state is TurnState.COMPLETED
+
+
 async def test_recovery_outlives_what_goes_wrong(
     crash: Crash, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from chatkeep.models.calls import Finish, Tokens, observer
 from chatkeep.models.compatible import CompatibleModel
 from chatkeep.models.guard import Deadlines
 from chatkeep.models.profiles import PROFILES
-from chatkeep.testing.client import Answer
+from chatkeep.testing.client import Answer, ChatKitClient
 from support.played import NAMES, Play, Played
 from support.replay import ReplayedProvider, cases
 
@@ -60,6 +60,15 @@ CASES = {
 OWN_WORDS = {("gemini", "refusal"): ["Response withheld by the provider's content filter."]}
 
 
+TOKENS = {
+    "openai": Tokens(input=20, cached=16, output=7, reasoning=3),
+    "openrouter": Tokens(input=20, cached=16, output=7, reasoning=3),
+    "gemini": Tokens(input=20, output=20, reasoning=13),
+    "ollama": Tokens(input=20, output=7),
+    "compatible": Tokens(input=20, cached=16, output=7),
+}
+
+
 def check(case: str, shown: Shown, answer: Answer) -> None:
     """Compare what was streamed with what is to be shown."""
     assert answer.texts == shown.texts, case
@@ -70,6 +79,22 @@ def check(case: str, shown: Shown, answer: Answer) -> None:
     assert "secret" not in str(answer.events), case
 
 
+async def check_turn(client: ChatKitClient, case: str, shown: Shown) -> dict[str, Any]:
+    """Compare how the newest turn ended, and return what it took."""
+    assert client.turn_id
+    turn = await client.turn(client.turn_id)
+    ended = "completed"
+    if shown.failed:
+        ended = "interrupted" if shown.texts else "failed"
+    assert turn["state"] == ended, case
+    if case == "length":
+        assert turn["reason"] == "length"
+    if not shown.failed:
+        assert turn["usage"]["total_tokens"] > 0, case
+    usage: dict[str, Any] = turn["usage"]
+    return usage
+
+
 async def converse(played: Played, name: str, case: str) -> None:
     """Have three turns, and compare what is stored with what was streamed."""
     shown = CASES[case]
@@ -77,9 +102,14 @@ async def converse(played: Played, name: str, case: str) -> None:
         shown = replace(shown, texts=words)
     client = played.client
     answers = [await client.say(f"[{case}] please")]
+    await check_turn(client, case, shown)
     thread_id = answers[0].thread_id
     answers.append(await client.say("[text] please", thread_id))
+    usage = await check_turn(client, "text", CASES["text"])
+    took = {each: usage[f"{each}_tokens"] for each in ("input", "cached", "output", "reasoning")}
+    assert Tokens(**took) == TOKENS[name], case
     answers.append(await client.say(f"[{case}] again", thread_id))
+    await check_turn(client, case, shown)
     for answer, expected in zip(answers, (shown, CASES["text"], shown), strict=True):
         check(case, expected, answer)
 
@@ -189,18 +219,9 @@ class Noted:
         raise NotImplementedError(level, message)
 
 
-TOKENS = {
-    "openai": Tokens(input=20, cached=16, output=7, reasoning=3),
-    "openrouter": Tokens(input=20, cached=16, output=7, reasoning=3),
-    "gemini": Tokens(input=20, output=20, reasoning=13),
-    "ollama": Tokens(input=20, output=7),
-    "compatible": Tokens(input=20, cached=16, output=7),
-}
-
-
 @pytest.mark.parametrize("name", NAMES)
 async def test_usage(name: str) -> None:
-    """Told once for each call that was answered, also when it broke off, and when it failed not."""
+    """Told once for each call that was answered, also when it broke off; not of an error."""
     provider = ReplayedProvider(name)
     await provider.start()
     client = AsyncOpenAI(base_url=provider.base_url, api_key="k", max_retries=0)
@@ -217,7 +238,7 @@ async def test_usage(name: str) -> None:
         model_id="ours",
     )
     told: dict[str, Noted] = {}
-    for case in ("text", "length", "cut", "error", "busy", "down"):
+    for case in ("text", "length", "cut", "error", "busy", "down", "garbage"):
         told[case] = Noted()
         token = observer.set(told[case])
         said: Any = [{"role": "user", "content": f"[{case}] please"}]
@@ -236,7 +257,8 @@ async def test_usage(name: str) -> None:
         ((_, tokens),) = told[case].tokens
         assert tokens.estimated
         assert tokens.input > 0 < tokens.output
-    assert told["busy"].tokens == told["down"].tokens == []
+    for case in ("busy", "down", "garbage"):
+        assert told[case].tokens == [], case
     assert {case: noted.early for case, noted in told.items() if noted.early} == {
         "length": ["length"]
     }

@@ -35,10 +35,11 @@ from openai.types.responses import (
 )
 
 from chatkeep.agent.files import FileParts, Part, note
-from chatkeep.agent.memory import RememberedCall, call_id_of, pair, remembered
+from chatkeep.agent.memory import RememberedCall, pair, remembered
 from chatkeep.agent.shaping import text_of
 from chatkeep.agent.tools import NO_TOOLS, ToolsAtHand
 from chatkeep.context import RequestContext
+from chatkeep.ids import call_id_of
 
 MAX_CONTEXT_CHARS = 8_000
 """Characters that one widget, task or hidden item may add to the input."""

@@ -10,7 +10,6 @@ from agents import TResponseInputItem
 from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 
 from chatkeep.agent.convert import ItemConverter
-from chatkeep.agent.shaping import shape
 from chatkeep.agent.tools import NO_TOOLS, ToolsAtHand
 from chatkeep.context import RequestContext
 from chatkeep.ports import Store
@@ -108,23 +107,6 @@ class Loaded:
     exchanges: Sequence[Exchange]
     complete: bool
     reached: datetime | None = None
-
-
-async def load_history(
-    store: Store,
-    converter: ItemConverter,
-    thread: ThreadMetadata,
-    newest: UserMessageItem | None,
-    context: RequestContext,
-    *,
-    budget_tokens: int,
-    image_messages: int = 0,
-    tools: ToolsAtHand = NO_TOOLS,
-) -> list[TResponseInputItem]:
-    """Return the model input for a turn; see `Wanted`."""
-    wanted = Wanted(thread, newest, budget_tokens, image_messages, tools)
-    loaded = await load_exchanges(store, converter, wanted, context)
-    return shape(part for exchange in loaded.exchanges for part in exchange.input)
 
 
 async def load_exchanges(

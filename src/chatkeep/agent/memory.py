@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, cast
 
 from agents import TResponseInputItem
@@ -31,8 +30,6 @@ MAX_OUTPUT = 8_000
 
 _CUT = " […]"
 _NOTHING = "(nothing)"  # some providers refuse an output that is empty
-_ID_CHARS = 9  # what every provider takes: letters and digits, nine of them
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class RememberedCall(BaseModel):
@@ -153,16 +150,6 @@ def pair(call_id: str, name: str, arguments: str, output: str) -> list[TResponse
         type="function_call_output", call_id=call_id, output=output if output.strip() else _NOTHING
     )
     return cast("list[TResponseInputItem]", [call, told])
-
-
-def call_id_of(*names: str) -> str:
-    """Return an id for a call that no other one has, and that every provider takes."""
-    number = int.from_bytes(sha256("\0".join(names).encode(errors="replace")).digest())
-    digits = []
-    for _ in range(_ID_CHARS):
-        number, digit = divmod(number, len(_ALPHABET))
-        digits.append(_ALPHABET[digit])
-    return "".join(digits)
 
 
 def _object(arguments: str) -> str:

@@ -52,8 +52,8 @@ class Recall:
         converter: Items to input.
         image_messages: Of how many messages of the user, the newest ones, images go along.
         summaries: Whether what does not fit any more is summarised.
-        summary_model: What writes summaries; None: the model that answers, if it is one that
-            names threads as well.
+        summary_model: What writes summaries. None, or for tenants that may not choose it: the
+            model that answers, if it is one that names threads as well.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Recall:
             self._image_messages,
             answering.tools,
         )
-        writer = self._writer(named)
+        writer = self._writer(named, context.principal.tenant)
         if writer is None:
             loaded = await load_exchanges(self._store, self._converter, wanted, context)
             _check_length(loaded, answering.room)
@@ -124,10 +124,12 @@ class Recall:
         except ChatkeepError as error:
             _log.info("summary not kept", thread=thread.id, error=type(error).__name__)
 
-    def _writer(self, named: ModelEntry | None) -> ModelEntry | None:
+    def _writer(self, named: ModelEntry | None, tenant: str) -> ModelEntry | None:
         if not self._summaries:
             return None
-        return self._summary_model or (named if named and named.titles else None)
+        if self._summary_model is not None and self._summary_model.allowed(tenant):
+            return self._summary_model
+        return named if named and named.titles else None
 
     async def _load(
         self, wanted: Wanted, before: Summary | None, writer: ModelEntry, context: RequestContext

@@ -25,11 +25,15 @@ from agents import (
 from agents.exceptions import AgentsException, ModelRefusalError
 from chatkit.errors import CustomStreamError
 from chatkit.types import (
+    ClientEffectEvent,
     HiddenContextItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
     ThreadItemRemovedEvent,
+    ThreadItemReplacedEvent,
+    ThreadItemUpdatedEvent,
     ThreadStreamEvent,
+    WorkflowItem,
 )
 
 from chatkeep.agent.context import TurnContext
@@ -38,6 +42,7 @@ from chatkeep.agent.memory import ToolMemory
 from chatkeep.agent.notes import NotingHooks
 from chatkeep.agent.observing import RunCalls, listening
 from chatkeep.agent.shortcut import Shortcut, show
+from chatkeep.agent.tool_errors import told_of
 from chatkeep.errors import BudgetExceededError, ModelError, ModelInterruptedError
 from chatkeep.models.calls import caller, observer
 from chatkeep.models.catalog import Catalog, ModelEntry
@@ -45,6 +50,8 @@ from chatkeep.models.direct import Direct, direct
 from chatkeep.models.guard import Backpressure, backpressure
 
 _MAX_STEPS = 10  # model calls in one turn; tools that call each other must end somewhere
+
+_NOTHING_SAID = "The model gave no answer. Please try again, or choose another model."
 
 _TRIPWIRES = (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered)
 _log = structlog.get_logger(__name__)
@@ -61,6 +68,9 @@ def run_config(catalog: Catalog, entry: ModelEntry | None, *, traced: bool = Fal
         model_provider=catalog,
         tracing_disabled=not traced,
         trace_include_sensitive_data=False,
+        # A model that makes a tool up, or its arguments, is told so and may do better.
+        tool_not_found_behavior="return_error_to_model",
+        tool_error_formatter=told_of,
     )
 
 
@@ -87,13 +97,13 @@ async def run_agent(
     converter = EventConverter(context.thread.id, context.generate_id)
     calls = RunCalls(observer.get(), context.stream)
     result, pressure = _start(agent, input_items, context, config, entry, converter, calls)
-    shown: set[str] = set()
+    shown = _Shown()
     try:
         async with aclosing(_pump(result, converter, context, pressure)) as events:
             async for event in events:
-                if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
-                    shown.add(event.item.id)
+                shown.see(event)
                 yield event
+        shown.check()
         if context.notes is not None:
             context.notes.completed()
     except (ModelRefusalError, BudgetExceededError) as error:
@@ -104,7 +114,7 @@ async def run_agent(
         _note_budget(error, context)
     except _TRIPWIRES as error:
         context.memory.take()
-        for item_id in shown:
+        for item_id in shown.items:
             yield ThreadItemRemovedEvent(item_id=item_id)
         raise CustomStreamError("This request was stopped by a safety rule.") from error
     except (ModelError, AgentsException) as error:
@@ -143,6 +153,46 @@ def _start(
     direct.reset(tokens[2])
     pressure.waiting = result._event_queue.qsize  # noqa: SLF001 - there is no other way to ask
     return result, pressure
+
+
+class _Shown:
+    """What a run has shown.
+
+    Attributes:
+        items: The ids of its items.
+    """
+
+    def __init__(self) -> None:
+        self.items: set[str] = set()
+        self._answered = False
+
+    def see(self, event: ThreadStreamEvent) -> None:
+        """Note an event."""
+        if isinstance(event, ThreadItemUpdatedEvent):
+            return  # nearly every one
+        if isinstance(event, ThreadItemAddedEvent | ThreadItemDoneEvent):
+            self.items.add(event.item.id)
+        self._answered = self._answered or _answers(event)
+
+    def check(self) -> None:
+        """Return when there was an answer.
+
+        Raises:
+            ModelError: The model has ended without a word; the user would wait for one.
+        """
+        if not self._answered:
+            raise ModelError(_NOTHING_SAID)
+
+
+def _answers(event: ThreadStreamEvent) -> bool:
+    """Whether an event is an answer, or a part of one: anything whole but thoughts."""
+    match event:
+        case ThreadItemDoneEvent(item=WorkflowItem() as item):
+            return item.workflow.type != "reasoning"
+        case ThreadItemDoneEvent() | ThreadItemReplacedEvent() | ClientEffectEvent():
+            return True
+        case _:
+            return False
 
 
 async def _pump(

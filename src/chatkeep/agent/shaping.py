@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from agents import TResponseInputItem
 
-from chatkeep.agent.memory import call_id_of
 from chatkeep.agent.text import clean_text
+from chatkeep.ids import call_id_of
 
 MAX_CALL_ID = 64
 """Characters of a call's id that OpenAI takes."""

@@ -20,13 +20,19 @@ class Health:
         pings: What it cannot do without.
         models: Says how the models are. A provider that is gone is no reason to send nobody here:
             no other instance could do better, and conversations can be read all the same.
+        overloaded: Says whether new turns are refused. That is no reason either: what runs here is
+            read on here.
     """
 
     def __init__(
-        self, pings: Mapping[str, Ping], models: Callable[[], Awaitable[str]] | None = None
+        self,
+        pings: Mapping[str, Ping],
+        models: Callable[[], Awaitable[str]] | None = None,
+        overloaded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pings = pings
         self._models = models
+        self._overloaded = overloaded
         self.draining = False
 
     def live(self) -> Response:
@@ -38,8 +44,9 @@ class Health:
         return await self._report({})
 
     async def report(self) -> Response:
-        """Answer as `ready` does, and say how the models are."""
-        return await self._report({"models": await self._models_state()} if self._models else {})
+        """Answer as `ready` does, and say how the models are, and whether turns are refused."""
+        models = {"models": await self._models_state()} if self._models else {}
+        return await self._report({**models, "load": "high" if self._overloaded() else "ok"})
 
     async def _models_state(self) -> str:
         try:

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents; the one place that gives an error its status."""
 
 import json
+import random
 from datetime import UTC, datetime
 from http import HTTPStatus
 from math import ceil
@@ -18,6 +19,7 @@ from chatkeep.errors import (
     KeyReusedError,
     LinkError,
     NotFoundError,
+    OverloadedError,
     PrunedError,
     ShuttingDownError,
     StorageUnavailableError,
@@ -44,10 +46,12 @@ _STATUS: dict[type[ChatkeepError], HTTPStatus] = {
     IssuerUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     ShuttingDownError: HTTPStatus.SERVICE_UNAVAILABLE,
+    OverloadedError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 _RETRY_SECONDS = 5
 _HELD_SECONDS = 30
+_OVERLOAD_SECONDS = (3, 8)
 
 # Python 3.13 took over the names of RFC 9110; a `type` is the same in every version.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -96,6 +100,10 @@ def problem_of(error: Exception, request_id: str) -> Response:
             response = problem(status, str(error), request_id, **_members(error))
             if isinstance(error, BudgetExceededError):
                 response.headers["Retry-After"] = str(_wait(error))
+            if isinstance(error, OverloadedError):
+                # Those who are refused together must not come back together.
+                seconds = random.randint(*_OVERLOAD_SECONDS)  # noqa: S311 - not for secrets
+                response.headers["Retry-After"] = str(seconds)
             if isinstance(error, InvalidTokenError):
                 response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
             return response
@@ -108,6 +116,8 @@ def _members(error: Exception) -> dict[str, str]:
     match error:
         case TurnRunningError():
             return {"turn_id": error.turn_id}
+        case OverloadedError():
+            return {"type": "urn:chatkeep:problem:overloaded", "title": "Overloaded"}
         case BudgetExceededError():
             return {
                 "type": "urn:chatkeep:problem:budget-exceeded",

@@ -25,6 +25,7 @@ from chatkeep.protocol.orders import Terms, digest_of
 from chatkeep.protocol.own_requests import AnyStreamingReq, is_streaming
 from chatkeep.protocol.preflight import Preflight
 from chatkeep.protocol.wire import parse_request
+from chatkeep.turns.admission import Admission
 from chatkeep.turns.engine import TurnEngine
 from chatkeep.turns.reading import TurnReader
 
@@ -83,6 +84,7 @@ class ChatKitEndpoint:
     answers: Answers
     preflight: Preflight
     engine: TurnEngine
+    admission: Admission
     store: Store
     authenticators: Sequence[Authenticator]
     max_body_bytes: int
@@ -125,11 +127,12 @@ class ChatKitEndpoint:
             return turn
         if self.engine.draining.is_set():
             raise ShuttingDownError
-        await self.preflight.check(parsed, context)
-        terms = Terms(self.engine.holder, self.engine.lease, key, self.queues)
-        ordered = await self.host.order(parsed, body, context, terms)
-        opening = [self.host.encode(event) for event in ordered.opening]
-        return await self.engine.begin(ordered.order, opening, context, ordered.given)
+        async with self.admission.starting():
+            await self.preflight.check(parsed, context)
+            terms = Terms(self.engine.holder, self.engine.lease, key, self.queues)
+            ordered = await self.host.order(parsed, body, context, terms)
+            opening = [self.host.encode(event) for event in ordered.opening]
+            return await self.engine.begin(ordered.order, opening, context, ordered.given)
 
     async def _stream(
         self, request: Request, turn: Turn, context: RequestContext, headers: dict[str, str]

@@ -46,10 +46,13 @@ _KINDS: dict[str, type[ModelError]] = {
     "AuthenticationError": ModelCredentialsError,
     "MissingApiKeyError": ModelCredentialsError,
     "RateLimitError": ModelRateLimitError,
-    "InsufficientFundsError": ModelRateLimitError,
     "InvalidRequestError": ModelRequestError,
     "ModelNotFoundError": ModelRequestError,
     "UnsupportedParameterError": ModelRequestError,
+}
+_CODES = {
+    "ContextLengthExceededError": "context_length_exceeded",
+    "InsufficientFundsError": "insufficient_quota",
 }
 
 
@@ -181,6 +184,6 @@ async def _translated(awaited: Any, meter: Meter) -> Any:
         kind = _KINDS.get(type(error).__name__)
         if kind is not None and not meter.started:
             raise kind from error
-        if type(error).__name__ == "ContextLengthExceededError":
-            raise of_object({"code": "context_length_exceeded"}, started=False) from error
+        if (code := _CODES.get(type(error).__name__)) is not None:
+            raise of_object({"code": code}, started=False) from error
         raise translate(error, started=meter.started) from error

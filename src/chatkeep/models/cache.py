@@ -49,6 +49,7 @@ class CachedModel(Model):
         cache: Where answers are kept.
         seconds: For how long.
         settings: What the model is called with beside what the agent says.
+        source: What answers behind the id; operators may put another model there.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class CachedModel(Model):
         cache: Cache,
         seconds: float,
         settings: ModelSettings | None = None,
+        source: str = "",
     ) -> None:
         self._inner = inner
-        self._settings = (settings or ModelSettings()).to_json_dict()
+        self._tuned = [source, (settings or ModelSettings()).to_json_dict()]
         self._id = model_id
         self._cache = cache
         self._seconds = seconds
@@ -75,7 +77,7 @@ class CachedModel(Model):
         """Stream an answer, of the model or from the cache."""
         asking = caller.get()
         named = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs
-        key = _key(asking, self._id, self._settings, named) if asking is not None else None
+        key = _key(asking, self._id, self._tuned, named) if asking is not None else None
         if key is None or asking is None:
             source = self._inner.stream_response(*args, **kwargs)
         elif not asking.fresh and (known := await self._known(key)) is not None:
@@ -151,7 +153,7 @@ class _Watching:
             await self._told.notify(level, message)
 
 
-def _key(asking: Caller, model_id: str, tuned: dict[str, Any], named: dict[str, Any]) -> str | None:
+def _key(asking: Caller, model_id: str, tuned: list[Any], named: dict[str, Any]) -> str | None:
     """Return what an answer is kept under; None for a call whose answer is not kept.
 
     That is one that goes on from what a provider has stored, or may use tools that a provider

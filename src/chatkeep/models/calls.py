@@ -36,7 +36,7 @@ class CallObserver(Protocol):
     """Told of the calls of one run. Nothing here waits or raises, but `notify`."""
 
     def used(self, model_id: str, tokens: Tokens) -> None:
-        """Note what a call took: once for each that reached a provider, however it ended."""
+        """Note what a call took: once for each that a provider answered, however that ended."""
         ...
 
     def replayed(self, model_id: str) -> None:

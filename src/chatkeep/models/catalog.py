@@ -8,6 +8,8 @@ from typing import Literal
 
 from agents import Model, ModelProvider, ModelSettings
 
+from chatkeep.errors import ModelError
+from chatkeep.models.calls import caller
 from chatkeep.models.clients import Endpoint
 from chatkeep.models.prices import Price
 
@@ -36,6 +38,7 @@ class ModelEntry:
         images: Whether it takes images.
         tools: Whether it calls tools.
         price: What it costs, where that is known for this entry.
+        source: What answers behind the id, and where: another one gives other answers.
     """
 
     id: str
@@ -52,6 +55,7 @@ class ModelEntry:
     images: bool = True
     tools: bool = True
     price: Price | None = None
+    source: str = ""
 
     def allowed(self, tenant: str | None) -> bool:
         """Whether a tenant may choose it; None is one that is not known."""
@@ -130,8 +134,19 @@ class Catalog(ModelProvider):
         }
 
     def get_model(self, model_name: str | None) -> Model:
-        """Return a model for the Agents SDK; a name that is not ours gets the default model."""
-        return (self.known(model_name or "") or self.default).model
+        """Return a model for the Agents SDK; a name that is not ours gets the default model.
+
+        That is the one of the tenant for whom it is asked: what is said may go to no other.
+
+        Raises:
+            ModelError: Nothing is offered to that tenant.
+        """
+        asking, known = caller.get(), self.known(model_name or "")
+        if known is None:
+            known = self.default if asking is None else self.find(None, asking.tenant)
+        if known is None:
+            raise ModelError("No model is offered to your organisation.")
+        return known.model
 
     async def aclose(self) -> None:
         """Close connections and stop the embedded model. Idempotent."""

@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 from chatkeep.errors import (
     ModelCredentialsError,
     ModelError,
+    ModelRateLimitError,
     ModelRequestError,
     ModelUnavailableError,
 )
@@ -37,6 +38,12 @@ type _Events = AsyncGenerator[TResponseStreamEvent]
 # The SDK makes the first of these of the first chunk, the second one comes from ours.
 _BEGUN = frozenset({"response.created", "chatkeep.begun"})
 
+_NO_ANSWER = (
+    ModelCredentialsError,
+    ModelRateLimitError,
+    ModelRequestError,
+    ModelUnavailableError,
+)
 _OPERATORS_BUSINESS = (ModelCredentialsError, ModelRequestError, ModelUnavailableError)
 
 
@@ -82,10 +89,10 @@ class CompatibleModel(Model):
                 inner = await self._inner(meter, whole=True)
                 return await inner.get_response(*args, **kwargs)
         except ModelError as error:
-            self._hinted(error)
+            self._failed(error, meter)
             raise
         except FOREIGN_ERRORS as error:
-            raise self._translate(error, started=False) from error
+            raise self._failed(translate(error, started=False), meter) from error
         finally:
             meter.settle()
 
@@ -109,18 +116,19 @@ class CompatibleModel(Model):
                     if pressure is not None:
                         await pressure.wait()
         except ModelError as error:
-            self._hinted(error)
+            self._failed(error, meter)
             raise
         except FOREIGN_ERRORS as error:
-            raise self._translate(error, started=meter.started) from error
+            raise self._failed(translate(error, started=meter.started), meter) from error
         finally:
             meter.settle()
 
-    def _translate(self, error: Exception, *, started: bool) -> ModelError:
-        return self._hinted(translate(error, started=started))
-
-    def _hinted(self, error: ModelError) -> ModelError:
-        if isinstance(error, _OPERATORS_BUSINESS):
+    def _failed(self, error: ModelError, meter: Meter) -> ModelError:
+        """Return a failure, with what an operator should look at."""
+        if isinstance(error, _NO_ANSWER):
+            meter.refused()
+        spent = isinstance(error, ModelRateLimitError) and error.spent
+        if spent or isinstance(error, _OPERATORS_BUSINESS):
             error.hint = error.hint or self._hint
         return error
 

@@ -4,7 +4,8 @@ The answers of providers are not passed on: they may quote the prompt or a part 
 status, the kind and our own sentence are; the original is the `__cause__`, for debug logs.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx2
@@ -42,11 +43,18 @@ decoder and of reading the answer come out raw)."""
 
 # The code of OpenAI and those who follow it, and the type that llama.cpp gives.
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+# Others say it in words only: vLLM, Mistral, OpenRouter, xAI; Anthropic; Gemini; Groq.
+_TOO_LONG_WORDS = re.compile(
+    r"(maximum|max|available) (context|prompt)|context (length|window|size)|prompt is too long|"
+    r"input token count|reduce the length",
+    re.IGNORECASE,
+)
+_LOOKED_AT = 2_000  # characters: some quote the whole prompt behind what they say of it
+_SPENT = "insufficient_quota"
 _KINDS: dict[str, type[ModelError]] = {
     "authentication_error": ModelCredentialsError,
     "invalid_api_key": ModelCredentialsError,
     "permission_error": ModelCredentialsError,
-    "insufficient_quota": ModelRateLimitError,
     "rate_limit_error": ModelRateLimitError,
     "rate_limit_exceeded": ModelRateLimitError,
     "too_many_requests": ModelRateLimitError,
@@ -57,6 +65,7 @@ _KINDS: dict[str, type[ModelError]] = {
 _STATUSES = range(400, 600)
 _UNAUTHORIZED = (401, 403)
 _NOT_FOUND = 404
+_REFUSED = (400, 422)
 _TOO_MANY = 429
 
 
@@ -68,10 +77,12 @@ def translate(error: Exception, *, started: bool) -> ModelError:
         started: Whether text of the answer had arrived already.
     """
     match error:
-        case openai.BadRequestError() if _TOO_LONG & {str(error.code), str(error.type)}:
+        case openai.APIStatusError() if error.status_code in _REFUSED and _is_too_long(
+            (str(error.code), str(error.type)), str(error)
+        ):
             return _too_long()
         case openai.APIStatusError():
-            return _of_status(error.status_code)
+            return _spent() if error.code == _SPENT else _of_status(error.status_code)
         case TimeoutError() | openai.APITimeoutError() | httpx2.TimeoutException():
             return ModelTimeoutError()
         case _ if started:
@@ -91,14 +102,22 @@ def of_object(error: Any, *, started: bool) -> ModelError:
         return ModelInterruptedError()
     fields = error if isinstance(error, Mapping) else {}
     names = [str(fields.get(name)) for name in ("code", "type", "status")]
-    if _TOO_LONG & set(names):
+    if _is_too_long(names, str(fields.get("message"))):
         return _too_long()
+    if _SPENT in names:
+        return _spent()
     for name in names:
         if name.isdecimal() and int(name) in _STATUSES:
             return _of_status(int(name))
         if name in _KINDS:
             return _KINDS[name]()
     return ModelUnavailableError()
+
+
+def _is_too_long(names: Iterable[str], message: str) -> bool:
+    if not _TOO_LONG.isdisjoint(names):
+        return True
+    return _TOO_LONG_WORDS.search(message, 0, _LOOKED_AT) is not None
 
 
 def _too_long() -> ModelError:
@@ -109,9 +128,20 @@ def _too_long() -> ModelError:
     return error
 
 
+def _spent() -> ModelError:
+    error = ModelRateLimitError("What this server may use of the model provider is used up.")
+    error.spent = True
+    return error
+
+
+_MADE = {402: _spent, 413: _too_long}
+
+
 def _of_status(status: int) -> ModelError:
     if status in _UNAUTHORIZED:
         return ModelCredentialsError()
+    if (make := _MADE.get(status)) is not None:
+        return make()
     if status == _TOO_MANY:
         return ModelRateLimitError()
     if status == _NOT_FOUND:

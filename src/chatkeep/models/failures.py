@@ -25,7 +25,6 @@ type Verdict = Literal["works", "fails", "unknown"]
 
 _TRY_AGAIN = (408, 409, 425)  # timeout, conflict (a lock, for the providers that use it), too early
 _NOT_FOUND = 404
-_SPENT = "insufficient_quota"  # a 429 that no wait helps against
 
 _WORDS: dict[type[ModelError], str] = {
     ModelCredentialsError: "credentials",
@@ -57,7 +56,7 @@ def may_ask_again(error: ModelError) -> bool:
     """Whether the same model may answer the same question in a moment."""
     match error:
         case ModelRateLimitError():
-            return getattr(error.__cause__, "code", None) != _SPENT
+            return not error.spent
         case ModelUnavailableError():
             return not any(isinstance(e, _HOPELESS) for e in _causes(error))
         case ModelInterruptedError():

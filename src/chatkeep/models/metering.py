@@ -34,6 +34,11 @@ class Meter:
         if (told := observer.get()) is not None:
             told.ended_early(why)
 
+    def refused(self) -> None:
+        """Say that what came is no answer, which nobody charges for, unless it says so itself."""
+        if self.tokens is None and not self.characters:
+            self.reached = False
+
     def settle(self) -> None:
         """Say what the call took; later calls say nothing."""
         told = observer.get()

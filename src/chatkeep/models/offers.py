@@ -1,11 +1,13 @@
 """What is offered, as the settings say it: one model each, and the endpoints that they name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from chatkeep.models.guard import Deadlines
 from chatkeep.models.prices import Price
+from chatkeep.models.profiles import Profile
 
 type OnBreak = Literal["stop", "restart", "continue"]
 """What a broken answer of a model with a fallback does."""
@@ -79,3 +81,19 @@ class Offer:
     tools: bool | None = None
     titles: bool | None = None
     price: Price | None = None
+
+    def takes(self, profile: Profile) -> Profile:
+        """Return the profile of its provider with what this model does not take."""
+        images = profile.images if self.images is None else self.images
+        tools = profile.tools if self.tools is None else self.tools
+        return replace(profile, images=images, tools=tools)
+
+    def within(self, usual: Deadlines) -> Deadlines:
+        """Return its own deadlines, where it has any."""
+        if not (self.first_token_timeout or self.chunk_timeout or self.total_timeout):
+            return usual
+        return Deadlines(
+            self.first_token_timeout or usual.first_token,
+            self.chunk_timeout or usual.between,
+            self.total_timeout or usual.total,
+        )

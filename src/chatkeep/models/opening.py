@@ -21,12 +21,14 @@ from chatkeep.models.guard import Deadlines
 from chatkeep.models.offers import Offer
 from chatkeep.models.opening_embedded import open_embedded
 from chatkeep.models.places import Places
-from chatkeep.models.profiles import Profile
 from chatkeep.models.replacing import ReplacingModel
 from chatkeep.models.retrying import RetryingModel
 from chatkeep.models.scripted import ScriptedModel, echo
 from chatkeep.models.tour import Tour, documentation
 from chatkeep.models.tuned import TunedModel
+
+_NAMELESS = "default"
+"""A server with one model need not have a list, nor care for the name."""
 
 _OUR_IDS = frozenset({"tour", "embedded", "scripted"})
 
@@ -94,7 +96,7 @@ class _Opening:
             case "scripted":
                 entry = _scripted(offer)
             case "embedded":
-                entry, closers = open_embedded(self._config, offer.id)
+                entry, closers = open_embedded(self._config, offer)
                 self._closers += closers
             case "any-llm":
                 entry = self._any_llm(offer)
@@ -116,8 +118,9 @@ class _Opening:
 
     def _any_llm(self, offer: Offer) -> ModelEntry:
         name = offer.name or ""
-        deadlines = _deadlines(offer, self._config.deadlines)
-        called = AnyLlmModel(name, deadlines, model_id=offer.id, profile=_profile(offer, ANY_LLM))
+        deadlines = offer.within(self._config.deadlines)
+        profile = offer.takes(ANY_LLM)
+        called = AnyLlmModel(name, deadlines, model_id=offer.id, profile=profile)
         return ModelEntry(
             id=offer.id,
             label=name,
@@ -127,17 +130,18 @@ class _Opening:
             ),
             context_tokens=self._config.context_tokens or ANY_LLM.context_tokens,
             titles=True,
-            images=ANY_LLM.images if offer.images is None else offer.images,
-            tools=ANY_LLM.tools if offer.tools is None else offer.tools,
+            images=profile.images,
+            tools=profile.tools,
             price=self._config.prices.find(name),
+            source=f"any-llm {name}",
         )
 
     def _remote(self, offer: Offer) -> ModelEntry:
         endpoint = self.places.open(offer.provider)
-        profile = _profile(offer, self.places.profile_of(offer.provider))
+        profile = offer.takes(self.places.profile_of(offer.provider))
         place = self.places.address_of(offer.provider).place
         named = offer.name or profile.default_model
-        deadlines = _deadlines(offer, self._config.deadlines)
+        deadlines = offer.within(self._config.deadlines)
         called = CompatibleModel(
             _named(endpoint, named),
             deadlines,
@@ -157,6 +161,7 @@ class _Opening:
             images=profile.images,
             tools=profile.tools,
             price=self._config.prices.find(named or "*", self.places.name_of(offer.provider)),
+            source=f"{place} {named}",
         )
 
     def _tried_again(
@@ -204,22 +209,6 @@ def _as_offered(entry: ModelEntry, offer: Offer) -> ModelEntry:
     )
 
 
-def _profile(offer: Offer, profile: Profile) -> Profile:
-    images = profile.images if offer.images is None else offer.images
-    tools = profile.tools if offer.tools is None else offer.tools
-    return replace(profile, images=images, tools=tools)
-
-
-def _deadlines(offer: Offer, default: Deadlines) -> Deadlines:
-    if not (offer.first_token_timeout or offer.chunk_timeout or offer.total_timeout):
-        return default
-    return Deadlines(
-        offer.first_token_timeout or default.first_token,
-        offer.chunk_timeout or default.between,
-        offer.total_timeout or default.total,
-    )
-
-
 def _named(endpoint: Endpoint, name: str | None) -> Prepare:
     """Return the client and the model's name, asking the server for its first one if need be."""
     resolved = name
@@ -230,11 +219,12 @@ def _named(endpoint: Endpoint, name: str | None) -> Prepare:
             first: Any = None
             try:
                 listed = await endpoint.client.models.list()
-                first = listed.data[0].id if listed.data else None
+                if not listed.data:
+                    return endpoint.client, _NAMELESS  # a model may be added at any time
+                first = listed.data[0].id
             except (openai.NotFoundError, AttributeError, LookupError, TypeError, ValueError):
                 pass  # no list, or another page in its place
-            # A server with one model need not have a list, nor care for the name.
-            resolved = first if isinstance(first, str) else "default"
+            resolved = first if isinstance(first, str) else _NAMELESS
         return endpoint.client, resolved
 
     return prepare

@@ -11,13 +11,15 @@ from chatkeep.models.choice import ModelsConfig, embedded_available
 from chatkeep.models.clients import Address, open_client
 from chatkeep.models.compatible import CompatibleModel
 from chatkeep.models.embedded import DESCRIPTION, INSTRUCTIONS, SETTINGS, EmbeddedServer
+from chatkeep.models.offers import Offer
+from chatkeep.models.profiles import PROFILES
 from chatkeep.models.weights import find_weights
 
 _READING_SECONDS = 120.0
 
 
 def open_embedded(
-    config: ModelsConfig, model_id: str
+    config: ModelsConfig, offer: Offer
 ) -> tuple[ModelEntry, list[Callable[[], Awaitable[None]]]]:
     """Return the entry, and what closes it; its process starts at the first message.
 
@@ -50,19 +52,22 @@ def open_embedded(
             await clients.popitem()[1].close()
 
     # One core reads about 80 tokens a second, so a full context takes its time.
-    deadlines = replace(
-        config.deadlines, first_token=max(config.deadlines.first_token, _READING_SECONDS)
-    )
+    usual = config.deadlines
+    deadlines = offer.within(replace(usual, first_token=max(usual.first_token, _READING_SECONDS)))
+    profile = offer.takes(PROFILES["compatible"])
     entry = ModelEntry(
-        id=model_id,
+        id=offer.id,
         label=weights.name.partition(".")[0],
         description=DESCRIPTION,
-        model=CompatibleModel(prepare, deadlines, model_id=model_id),
+        model=CompatibleModel(prepare, deadlines, model_id=offer.id, profile=profile),
         settings=SETTINGS,
         context_tokens=server.context_tokens,
         instructions=INSTRUCTIONS,
         disclaimer="You are talking to a **small local model that is often wrong**. "
         "Choose *Tour* to learn how to connect a real one.",
         probe=server.start,
+        images=profile.images,
+        tools=profile.tools,
+        source=weights.name,
     )
     return entry, [close_clients, server.aclose]

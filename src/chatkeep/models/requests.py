@@ -1,6 +1,5 @@
 """What is sent by chat completions, made to fit the provider's profile before it is sent."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 from openai import Omit
 
+from chatkeep.ids import call_id_of
 from chatkeep.models.arguments import is_whole
 from chatkeep.models.call_memory import Attached, CallMemory
 from chatkeep.models.profiles import Profile
@@ -18,8 +18,6 @@ _LEFT_OUT = {
     "image_url": "[An image was here; this model does not take images.]",
     "file": "[A file was here; this model does not take files.]",
 }
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_ID_LENGTH = 9  # what Mistral insists on suits everybody
 _MAX_BAD_ARGUMENTS = 2_000
 
 type Fields = dict[str, Any]
@@ -149,11 +147,4 @@ def _call(call: Mapping[str, Any], profile: Profile, attached: Attached | None) 
 @lru_cache(maxsize=1_024)
 def _call_id(call_id: str, pattern: str) -> str:
     """Return the id, or one made of it that the provider takes: the same one every time."""
-    if re.fullmatch(pattern, call_id):
-        return call_id
-    number = int.from_bytes(hashlib.sha256(call_id.encode()).digest()[:8])
-    digits = []
-    for _ in range(_ID_LENGTH):
-        number, digit = divmod(number, len(_DIGITS))
-        digits.append(_DIGITS[digit])
-    return "".join(digits)
+    return call_id if re.fullmatch(pattern, call_id) else call_id_of(call_id)

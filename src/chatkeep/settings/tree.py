@@ -119,6 +119,20 @@ class Turns(Section):
     )
 
 
+class Overload(Section):
+    """When new messages are refused, so that running answers do not suffer."""
+
+    turns: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="answers that are written at once, at most: a number from 1 on"
+    )
+    lag: float = Field(
+        0.025, ge=0, description="seconds by which the event loop may be late, or 0 for any"
+    )
+    starting: int = Field(
+        8, ge=1, description="messages that are taken in at once: a number from 1 on"
+    )
+
+
 class Admin(Section):
     """What operators can ask over HTTP."""
 
@@ -156,6 +170,7 @@ class Settings(Section):
     files: Files = Files()
     retention: Retention = Retention()
     turns: Turns = Turns()
+    overload: Overload = Overload()
     admin: Admin = Admin()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()

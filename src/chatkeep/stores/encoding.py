@@ -79,7 +79,7 @@ def decode_item(kind: str, body: str) -> ThreadItem | None:
         if kind == "widget":
             return _decode_widget(body)
         return _ITEM.validate_json(body)
-    except ValidationError:
+    except ValueError:  # not the shape, or no JSON at all
         _warn("item", kind)
         return None
 
@@ -87,7 +87,9 @@ def decode_item(kind: str, body: str) -> ThreadItem | None:
 def _decode_widget(body: str) -> WidgetItem:
     # Left to itself, pydantic prefers the SDK's named widget classes, which drop every property
     # they do not know (a Card's border, for one). The dynamic class keeps all.
-    fields: dict[str, Any] = from_json(body)
+    fields: Any = from_json(body)
+    if not isinstance(fields, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - of text, not of Python
     fields["widget"] = DynamicWidgetRoot.model_validate(fields.get("widget"))
     return WidgetItem.model_validate(fields)
 

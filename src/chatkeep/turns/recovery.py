@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import structlog
 
@@ -19,11 +20,21 @@ _log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """Looks for turns that need somebody, every other second and when one has ended here."""
+    """Looks for turns that need somebody, every other second and when one has ended here.
 
-    def __init__(self, store: Store, engine: TurnEngine) -> None:
+    Args:
+        store: Where they are.
+        engine: Takes them.
+        has_room: Whether there is room for another one. Where there is none, one is taken at each
+            look all the same: they were promised, and nobody else may have room either.
+    """
+
+    def __init__(
+        self, store: Store, engine: TurnEngine, has_room: Callable[[], bool] = lambda: True
+    ) -> None:
         self._store = store
         self._engine = engine
+        self._has_room = has_room
 
     async def run(self) -> None:
         """Take turns over until cancelled. The store being gone, it waits."""
@@ -42,10 +53,12 @@ class Recovery:
                 await heard_within(heard, pause)
 
     async def take_all(self) -> None:
-        """Take all turns that need somebody now."""
+        """Take the turns that need somebody now, as many as there is room for."""
         engine = self._engine
         while not engine.draining.is_set():
             turn = await self._store.claim_turn(engine.holder, engine.lease)
             if turn is None:
                 return
             engine.take(turn)
+            if not self._has_room():
+                return

@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
 
 from chatkeep.context import Principal, RequestContext
 from chatkeep.errors import LeaseLostError, NotFoundError
 from chatkeep.stores.encoding import checked_text
 from chatkeep.stores.paging import Order, Scope, read_cursor, start_of
-from chatkeep.stores.sql.database import Database, Work, WorkOnce
+from chatkeep.stores.sql.database import Connection, Database, Work, WorkOnce
 from chatkeep.stores.sql.statements import Statements
 
 type Parameters = dict[str, Any]
@@ -42,7 +41,7 @@ class SqlBase:
             return await self._db.write_once(work)
         held = key_of(context, turn=lease.turn_id, fence=lease.fence)
 
-        async def leased(connection: AsyncConnection, repeated: bool) -> T:
+        async def leased(connection: Connection, repeated: bool) -> T:
             # Before all else: nobody can take the turn over until this is stored.
             if not (await connection.execute(self._sql.touch_turn, held)).rowcount:
                 raise LeaseLostError
@@ -51,7 +50,7 @@ class SqlBase:
         return await self._db.write_once(leased)
 
     async def _first(
-        self, connection: AsyncConnection, statement: Executable, values: Parameters
+        self, connection: Connection, statement: Executable, values: Parameters
     ) -> Any:
         return (await connection.execute(statement, values)).first()
 

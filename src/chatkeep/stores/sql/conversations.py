@@ -10,8 +10,6 @@ from chatkit.types import (
     ThreadMetadata,
     UserMessageItem,
 )
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import NotFoundError
@@ -24,6 +22,7 @@ from chatkeep.stores.encoding import (
 )
 from chatkeep.stores.paging import build_page, check_page
 from chatkeep.stores.sql.base import found, in_order, key_of, params
+from chatkeep.stores.sql.database import Connection, ConstraintError
 from chatkeep.stores.sql.writing import SqlWriting, item_values, thread_values
 
 
@@ -39,7 +38,7 @@ class SqlConversations(SqlWriting):
         """Store a thread, new or changed."""
         values = thread_values(key_of(context), thread)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             # A saved thread is nearly always there.
             old = (await connection.execute(self._sql.load_thread_locked, values)).first()
             if old is None:
@@ -61,7 +60,7 @@ class SqlConversations(SqlWriting):
         """Change a thread that exists, and return it as it is now."""
         key = key_of(context, thread=thread_id)
 
-        async def work(connection: AsyncConnection) -> ThreadMetadata:
+        async def work(connection: Connection) -> ThreadMetadata:
             row = found((await connection.execute(self._sql.load_thread_locked, key)).first())
             thread = found(decode_thread(row.title, row.body))
             change(thread)
@@ -101,7 +100,7 @@ class SqlConversations(SqlWriting):
         first = item_values(key_of(context, thread=thread.id), message)
         attachment_ids = [attachment.id for attachment in message.attachments]
 
-        async def work(connection: AsyncConnection, repeated: bool) -> None:
+        async def work(connection: Connection, repeated: bool) -> None:
             await self._create_thread(connection, values, first, attachment_ids, repeated=repeated)
 
         await self._write_once(context, work)
@@ -110,7 +109,7 @@ class SqlConversations(SqlWriting):
         """Set the title if the thread has none yet; say whether that happened."""
         values = key_of(context, thread=thread_id, title=title)
 
-        async def work(connection: AsyncConnection, repeated: bool) -> bool:
+        async def work(connection: Connection, repeated: bool) -> bool:
             if (await connection.execute(self._sql.title_thread, values)).rowcount:
                 await self._add_title(connection, values)
                 return True
@@ -177,7 +176,7 @@ class SqlConversations(SqlWriting):
         key = key_of(context, thread=thread_id)
         rows = [{**key, **params({"item": each})} for each in in_order(item_ids)]
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await self._refuse_if_held(connection, key)
             if rows:
                 await connection.execute(self._sql.delete_item, rows)
@@ -195,7 +194,7 @@ class SqlConversations(SqlWriting):
             now=now(),
         )
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await connection.execute(self._sql.put_attachment, values)
 
         await self._write(context, work)
@@ -216,7 +215,7 @@ class SqlConversations(SqlWriting):
         before, after = encode_attachment(old), encode_attachment(new)
         values = key_of(context, attachment=old.id, old=before.body, body=after.body)
 
-        async def work(connection: AsyncConnection, repeated: bool) -> bool:
+        async def work(connection: Connection, repeated: bool) -> bool:
             if (await connection.execute(self._sql.replace_attachment, values)).rowcount:
                 return True
             row = found((await connection.execute(self._sql.load_attachment, values)).first())
@@ -235,7 +234,7 @@ class SqlConversations(SqlWriting):
         """Delete an attachment's record."""
         key = key_of(context, attachment=attachment_id)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await self._refuse_if_held(connection, key)
             await connection.execute(self._sql.delete_attachment, key)
 
@@ -255,13 +254,13 @@ class SqlConversations(SqlWriting):
             key_of(context, thread=thread_id, item=each, kind=kind) for each in in_order(item_ids)
         ]
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             if rows:
                 await connection.execute(self._sql.put_feedback, rows)
 
         try:
             await self._write(context, work)
-        except IntegrityError as error:
+        except ConstraintError as error:
             # The only constraint that an upsert of feedback can break is that its item exists.
             raise NotFoundError from error
 

@@ -12,17 +12,14 @@
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
-from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.base import Executable
 
 from chatkeep.errors import StoreUnavailableError
 from chatkeep.stores.failure import UNKNOWN, Fault, Underway
+from chatkeep.stores.sql.prepared import Parameters, Result, Row
 from chatkeep.stores.sql.statements import Dialect
 
 _ATTEMPTS = 6
@@ -30,8 +27,23 @@ _LONGEST_PAUSE = 0.1
 """Seconds before the first new try. Each later one may wait that much longer after a collision,
 twice as long after a loss: together long enough for a server to start again."""
 
-type Work[T] = Callable[[AsyncConnection], Awaitable[T]]
-type WorkOnce[T] = Callable[[AsyncConnection, bool], Awaitable[T]]
+
+class ConstraintError(Exception):
+    """A constraint of the schema was broken, of which the caller knows what it means."""
+
+
+class Connection(Protocol):
+    """What a transaction asks. Its code may wait for this, and for nothing else."""
+
+    async def execute(
+        self, statement: Executable, parameters: Parameters | Sequence[Parameters]
+    ) -> Result:
+        """Do a statement, or the same for several parameters."""
+        ...
+
+
+type Work[T] = Callable[[Connection], Coroutine[Any, Any, T]]
+type WorkOnce[T] = Callable[[Connection, bool], Coroutine[Any, Any, T]]
 
 
 class Database(ABC):
@@ -40,18 +52,35 @@ class Database(ABC):
     dialect: Dialect
     """How its statements differ."""
 
+    errors: tuple[type[Exception], ...]
+    """What its driver raises, and what it passes on of the network."""
+
+    broken: tuple[type[Exception], ...]
+    """What its driver raises when a constraint is broken."""
+
     deadline: float | None = None
     """Seconds after which a caller is told that the database is gone, whatever the driver does;
     what is still under way a second later is cut."""
 
     def __init__(self) -> None:
-        self._reader: AsyncEngine | None = None
-        self._writer: AsyncEngine | None = None
+        self._is_open = False
         self._underway = Underway()
 
     @abstractmethod
-    async def connect(self) -> tuple[AsyncEngine, AsyncEngine]:
-        """Return the engines to read (autocommit) and to write with, the schema up to date."""
+    async def connect(self) -> None:
+        """Get ready for calls, the schema up to date."""
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """Close every connection."""
+
+    @abstractmethod
+    async def read(self, statement: Executable, parameters: Parameters) -> Sequence[Row]:
+        """Return the rows of one reading statement."""
+
+    @abstractmethod
+    async def transaction[T](self, work: Work[T]) -> T:
+        """Do work in one transaction, committed when this returns, taken back when it raises."""
 
     @abstractmethod
     async def pending(self) -> tuple[str, ...]:
@@ -62,7 +91,7 @@ class Database(ABC):
         """Apply what is pending and return it."""
 
     @abstractmethod
-    def fault(self, error: DBAPIError) -> Fault:
+    def fault(self, error: Exception) -> Fault:
         """Say what an error of the driver means."""
 
     @abstractmethod
@@ -71,33 +100,22 @@ class Database(ABC):
 
     async def open(self) -> None:
         """Connect, once."""
-        if self._writer is None:
-            self._reader, self._writer = await self.connect()
+        if not self._is_open:
+            await self.connect()
+            self._is_open = True
 
     async def aclose(self) -> None:
         """Let what is under way end, then close every connection. Idempotent."""
-        engines = self._reader, self._writer
-        self._reader = self._writer = None
+        was_open, self._is_open = self._is_open, False
         await self._underway.drained()
-        for engine in engines:
-            if engine is not None:
-                await self.close(engine)
+        if was_open:
+            await self.disconnect()
 
-    async def close(self, engine: AsyncEngine) -> None:
-        """Close the engine's connections."""
-        await engine.dispose()
-
-    async def fetch(
-        self, statement: Executable, parameters: Mapping[str, Any]
-    ) -> Sequence[Row[Any]]:
+    async def fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row]:
         """Return the rows of one reading statement."""
-        engine = _opened(self._reader)
-
-        async def read() -> Sequence[Row[Any]]:
-            async with engine.connect() as connection:
-                return (await connection.execute(statement, parameters)).all()
-
-        return await self._underway.to_the_end(self.retrying(read), self.deadline)
+        self._check_open()
+        reading = self.retrying(lambda: self.read(statement, parameters))
+        return await self._underway.to_the_end(reading, self.deadline)
 
     async def write[T](self, work: Work[T]) -> T:
         """Do work in one transaction, committed when this returns.
@@ -110,21 +128,27 @@ class Database(ABC):
         """Do work in one transaction, telling it whether an earlier try may have been committed.
 
         For work whose second time would end otherwise than its first.
+
+        Raises:
+            ConstraintError: It broke a constraint.
         """
-        engine = _opened(self._writer)
-        doubtful = False
+        self._check_open()
+        doubtful = committing = False
+
+        async def watched(connection: Connection) -> T:
+            nonlocal committing
+            committing = False
+            result = await work(connection, doubtful)
+            committing = True
+            return result
 
         async def transaction() -> T:
             nonlocal doubtful
-            committing = False
             try:
-                async with engine.begin() as connection:
-                    result = await work(connection, doubtful)
-                    committing = True
-            except (DBAPIError, OSError) as error:
+                return await self.transaction(watched)
+            except self.errors as error:
                 doubtful = doubtful or (committing and self._fault(error) is Fault.LOST)
                 raise
-            return result
 
         async def told() -> T:
             try:
@@ -141,9 +165,9 @@ class Database(ABC):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return await operation()
-            except PoolTimeoutError as error:
-                raise StoreUnavailableError from error
-            except (DBAPIError, OSError) as error:
+            except self.broken as error:
+                raise ConstraintError from error
+            except self.errors as error:
                 fault = self._fault(error)
                 if fault is Fault.BUG:
                     raise
@@ -154,12 +178,10 @@ class Database(ABC):
             await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - no secret
         raise AssertionError("unreachable")
 
-    def _fault(self, error: DBAPIError | OSError) -> Fault:
+    def _fault(self, error: Exception) -> Fault:
         # Drivers pass on what the network does to them as it is.
         return Fault.LOST if isinstance(error, OSError) else self.fault(error)
 
-
-def _opened(engine: AsyncEngine | None) -> AsyncEngine:
-    if engine is None:
-        raise StoreUnavailableError("The store is not open.")
-    return engine
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise StoreUnavailableError("The store is not open.")

@@ -1,9 +1,7 @@
 """Lists of conversations by last activity, and searching, on SQL."""
 
-from typing import Any
-
 from chatkit.types import Page, ThreadMetadata
-from sqlalchemy import Row, Update
+from sqlalchemy import Update
 
 from chatkeep.context import RequestContext
 from chatkeep.errors import NotFoundError
@@ -11,6 +9,8 @@ from chatkeep.ports.records import SearchHit, ThreadSummary
 from chatkeep.stores.encoding import decode_item_text, decode_thread, moment_of, preview_of
 from chatkeep.stores.paging import build_page, check_page, read_cursor, start_of
 from chatkeep.stores.sql.base import Parameters, SqlBase, found, key_of, params
+from chatkeep.stores.sql.database import Connection
+from chatkeep.stores.sql.prepared import Row
 from chatkeep.stores.words import excerpt, owner_word, query_words
 
 
@@ -66,14 +66,14 @@ class SqlFinding(SqlBase):
         return build_page(rows, limit, scope, lambda row: _hit(row, words))
 
     async def _update(self, statement: Update, values: Parameters, context: RequestContext) -> None:
-        async def work(connection: Any) -> None:
+        async def work(connection: Connection) -> None:
             if not (await connection.execute(statement, values)).rowcount:
                 raise NotFoundError
 
         await self._write(context, work)
 
 
-def _summary(row: Row[Any]) -> ThreadSummary | None:
+def _summary(row: Row) -> ThreadSummary | None:
     thread: ThreadMetadata | None = decode_thread(row.title, row.body)
     if thread is None:
         return None
@@ -86,7 +86,7 @@ def _summary(row: Row[Any]) -> ThreadSummary | None:
     )
 
 
-def _hit(row: Row[Any], words: list[str]) -> SearchHit | None:
+def _hit(row: Row, words: list[str]) -> SearchHit | None:
     text = row.title if row.item_id is None else decode_item_text(row.type, row.body)
     if text is None:
         return None

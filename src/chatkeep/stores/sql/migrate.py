@@ -33,7 +33,7 @@ async def pending(engine: AsyncEngine) -> tuple[str, ...]:
     Raises:
         SettingsError: The database is newer than this version.
     """
-    return _behind(await current(engine))
+    return behind(await current(engine))
 
 
 async def upgrade(engine: AsyncEngine) -> tuple[str, ...]:
@@ -55,7 +55,12 @@ def _current(connection: Connection) -> str | None:
     return revision
 
 
-def _behind(revision: str | None) -> tuple[str, ...]:
+def behind(revision: str | None) -> tuple[str, ...]:
+    """Return the migrations that a database of this revision needs, oldest first.
+
+    Raises:
+        SettingsError: The database is newer than this version.
+    """
     if revision is None:
         return REVISIONS
     if revision not in REVISIONS:
@@ -67,7 +72,7 @@ def _behind(revision: str | None) -> tuple[str, ...]:
 
 
 def _upgrade(connection: Connection) -> tuple[str, ...]:
-    todo = _behind(_current(connection))
+    todo = behind(_current(connection))
     if todo:
         from alembic import command  # noqa: PLC0415 - slow to import, and rarely needed
         from alembic.config import Config  # noqa: PLC0415

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import batched
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from chatkeep.ports.records import Turn, TurnKeeping, TurnState
 from chatkeep.stores.encoding import milliseconds
 from chatkeep.stores.sql.base import Parameters, SqlBase, key_of_principal, params
-from chatkeep.stores.sql.database import Database
+from chatkeep.stores.sql.database import Connection, Database
 from chatkeep.stores.sql.statements.open_turns import HELD_SIZES, OpenTurns
 from chatkeep.stores.sql.turn_rows import event_values, last_of, turn_of, whole_ms
 
@@ -28,7 +26,7 @@ class SqlOpenTurns(SqlBase):
         taking = params({"holder": holder, "lease": whole_ms(lease)})
         last_try: Turn | None = None
 
-        async def work(connection: AsyncConnection, repeated: bool) -> Turn | None:
+        async def work(connection: Connection, repeated: bool) -> Turn | None:
             nonlocal last_try
             if repeated and last_try and (turn := await self._still_held(connection, last_try)):
                 return turn
@@ -46,7 +44,7 @@ class SqlOpenTurns(SqlBase):
         signs = [_sign(each) for each in ordered]
         rows = [(_key(each), row) for each in ordered for row in _rows(each)]
 
-        async def work(connection: AsyncConnection) -> set[_Key]:
+        async def work(connection: Connection) -> set[_Key]:
             # Whoever is held now is locked by this, and is held until the events are stored.
             await connection.execute(self._open.keep_turn, signs)
             held = await self._held(connection, [_key(each) for each in ordered])
@@ -74,7 +72,7 @@ class SqlOpenTurns(SqlBase):
         """Delete the events of turns that ended before a moment; say of how many."""
         values = params({"before": milliseconds(before), "limit": limit})
 
-        async def work(connection: AsyncConnection) -> int:
+        async def work(connection: Connection) -> int:
             ended = (await connection.execute(self._open.logged_turns, values)).all()
             keys = [params({"tenant": t, "owner": o, "turn": turn}) for t, o, turn in ended]
             if keys:
@@ -84,7 +82,7 @@ class SqlOpenTurns(SqlBase):
 
         return await self._db.write(work)
 
-    async def _take_over(self, connection: AsyncConnection, taking: Parameters) -> Turn | None:
+    async def _take_over(self, connection: Connection, taking: Parameters) -> Turn | None:
         for statement in (self._open.expired_turn, self._open.queued_turn):
             if (row := await self._first(connection, statement, {})) is None:
                 continue
@@ -94,13 +92,13 @@ class SqlOpenTurns(SqlBase):
                 return turn_of(taken)
         return None
 
-    async def _still_held(self, connection: AsyncConnection, turn: Turn) -> Turn | None:
+    async def _still_held(self, connection: Connection, turn: Turn) -> Turn | None:
         """Return a turn that an earlier try may have taken, if it has."""
         key = key_of_principal(turn.principal, turn=turn.id)
         row = await self._first(connection, self._sql.load_turn, key)
         return turn_of(row) if row is not None and row.fence == turn.fence else None
 
-    async def _held(self, connection: AsyncConnection, keys: Sequence[_Key]) -> set[_Key]:
+    async def _held(self, connection: Connection, keys: Sequence[_Key]) -> set[_Key]:
         """Return those of the keys, and perhaps other ones of their turns, that are held."""
         held: set[_Key] = set()
         for some in batched(keys, HELD_SIZES[-1]):
@@ -109,7 +107,7 @@ class SqlOpenTurns(SqlBase):
             for n, (tenant, owner, turn, _) in enumerate([*some, *[some[-1]] * (size - len(some))]):
                 values |= {f"tenant_{n}": tenant, f"owner_{n}": owner, f"turn_{n}": turn}
             found = await connection.execute(self._open.held_turns[size], params(values))
-            held |= {(row.tenant, row.owner, row.id, row.fence) for row in found}
+            held |= {(row.tenant, row.owner, row.id, row.fence) for row in found.all()}
         return held
 
 

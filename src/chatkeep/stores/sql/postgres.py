@@ -19,8 +19,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -35,26 +35,25 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
-    text,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY, insert
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.sql.base import Executable
 
 from chatkeep.errors import SettingsError, StoreUnavailableError
 from chatkeep.postgres.connecting import connector, reason
 from chatkeep.postgres.url import PostgresUrl
 from chatkeep.stores.failure import Fault
 from chatkeep.stores.sql import migrate, row_security
-from chatkeep.stores.sql.database import Database
+from chatkeep.stores.sql.database import Database, Work
+from chatkeep.stores.sql.postgres_pool import ERRORS, PostgresConnection, PostgresPool
+from chatkeep.stores.sql.prepared import Parameters, Preparing, Row
 from chatkeep.stores.sql.schema import metadata, texts
 from chatkeep.stores.sql.statements.common import Dialect, p
 
-_POOL_TIMEOUT = 10.0
-"""Seconds that a call waits for a connection of the pool."""
-_RECYCLE = 1800
-"""Seconds after which a connection is replaced: networks forget idle ones."""
 _STATEMENT_TIMEOUT = 10
 _LOCK_TIMEOUT = 5
 _IDLE_TIMEOUT = 15
@@ -66,7 +65,7 @@ _DEADLINE = 30.0
 _CLOSE_TIMEOUT = 5.0
 
 _CACHED_STATEMENTS = 100
-"""Prepared statements that a connection keeps, by SQLAlchemy and by the driver."""
+"""Prepared statements that a connection keeps."""
 
 _MIGRATION_LOCK = int.from_bytes(b"chatkeep")
 _MIGRATION_WAIT = 120
@@ -132,41 +131,97 @@ class PostgresDatabase(Database):
 
     dialect = DIALECT
     deadline = _DEADLINE
+    errors = (*ERRORS, DBAPIError)
+    broken = (asyncpg.IntegrityConstraintViolationError,)
 
     def __init__(self, url: PostgresUrl) -> None:
         super().__init__()
+        self.prepare = Preparing(asyncpg_dialect())  # type: ignore[no-untyped-call]
         self._url = url
+        self._pool: PostgresPool | None = None
 
-    async def connect(self) -> tuple[AsyncEngine, AsyncEngine]:
-        """Connect, check server and schema, and return two views of one pool.
+    async def connect(self) -> None:
+        """Connect, and check server and schema.
 
         Raises:
             SettingsError: The URL, the rights or the schema do not allow a start.
             StoreUnavailableError: The server cannot be reached.
         """
-        writer = self._engine()
+        pool = PostgresPool(self._connector(), self._url.pool_size)
         try:
-            await self._explaining(lambda: self._check(writer))
+            await self._explaining(lambda: self._check_all(pool))
         except BaseException:  # no connection stays behind; passed on
-            await _dispose(writer)
+            await pool.aclose(_CLOSE_TIMEOUT)
             raise
+        self._pool = pool
+
+    async def disconnect(self) -> None:
+        """Close every connection; a server that hangs is not waited for."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.aclose(_CLOSE_TIMEOUT)
+
+    async def read(self, statement: Executable, parameters: Parameters) -> Sequence[Row]:
+        """Return the rows of one reading statement."""
         if self._url.row_security:
             # For whom a read is, is said in its transaction.
-            row_security.enter_scopes(writer)
-            return writer, writer
-        return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
+            asked = await self.transaction(lambda each: each.execute(statement, parameters))
+            return asked.all()
+        async with self._lent(_opened(self._pool)) as raw:
+            connection = PostgresConnection(raw, self.prepare)
+            return (await connection.execute(statement, parameters)).all()
+
+    async def transaction[T](self, work: Work[T]) -> T:
+        """Do work in one transaction."""
+        kind = row_security.WalledConnection if self._url.row_security else PostgresConnection
+        async with self._lent(_opened(self._pool)) as raw:
+            connection = kind(raw, self.prepare)
+            await connection.begin()
+            try:
+                result = await work(connection)
+            except OSError:
+                raise  # nobody answers
+            except Exception:
+                await connection.rollback()
+                raise
+            await connection.commit()
+            return result
+
+    @asynccontextmanager
+    async def _lent(self, pool: PostgresPool) -> AsyncIterator[Any]:
+        """Lend a connection of the driver's for one call."""
+        lent = await pool.lend()
+        try:
+            yield lent.raw
+        except self.errors as error:
+            if self.fault(error) is Fault.LOST:
+                pool.drop(lent)
+                raise
+            closed = lent.raw.is_closed()
+            pool.give_back(lent)
+            if closed:
+                raise ConnectionResetError from error
+            raise
+        except Exception:
+            pool.give_back(lent)
+            raise
+        except BaseException:
+            pool.cut(lent)
+            raise
+        else:
+            pool.give_back(lent)
 
     async def pending(self) -> tuple[str, ...]:
         """Return the migrations that are still to be applied, oldest first."""
-        engine = self._engine()
+        pool = PostgresPool(self._connector(), 1)
         try:
-            return await self._explaining(lambda: self._pending(engine))
+            return await self._explaining(lambda: self._pending_of(pool))
         finally:
-            await _dispose(engine)
+            await pool.aclose(_CLOSE_TIMEOUT)
 
     async def migrate(self) -> tuple[str, ...]:
         """Apply what is pending and return it. Others that migrate meanwhile wait."""
-        engine = self._engine(migrating=True)
+        engine = self._engine()
         event.listen(engine.sync_engine, "begin", _lock_migrations)
         try:
             return await self._explaining(lambda: self._migrate(engine))
@@ -178,63 +233,61 @@ class PostgresDatabase(Database):
 
         Neither the WAL nor backups are in reach; see the documentation.
         """
-        engine = self._engine(migrating=True)
+        pool = PostgresPool(self._connector(migrating=True), 1)
         try:
-            await self._explaining(lambda: self._vacuum(engine))
+            await self._explaining(lambda: self._vacuum(pool))
         finally:
-            await _dispose(engine)
+            await pool.aclose(_CLOSE_TIMEOUT)
 
-    async def _vacuum(self, engine: AsyncEngine) -> None:
-        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    async def _vacuum(self, pool: PostgresPool) -> None:
+        async with self._lent(pool) as raw:
             for name in metadata.tables:
-                await connection.exec_driver_sql(f"VACUUM {name}")
+                await raw.execute(f"VACUUM {name}")
 
-    def fault(self, error: DBAPIError) -> Fault:
+    def fault(self, error: Exception) -> Fault:
         """Say what an error of PostgreSQL, or of its driver, means."""
-        state = _sqlstate(error)
-        if state in _BUSY or isinstance(_driver(error), asyncpg.InvalidCachedStatementError):
+        cause = driver_error(error)
+        if isinstance(cause, OSError):
+            return Fault.LOST
+        state = getattr(cause, "sqlstate", None)
+        if state in _BUSY or isinstance(cause, asyncpg.InvalidCachedStatementError):
             return Fault.BUSY
         if state is None:
-            return self._client_fault(error)
-        if error.connection_invalidated or _is_lost(state):
+            return _client_fault(cause)
+        if is_lost(state):
             return Fault.LOST
         ours = state[:2] in _BUG_CLASSES and state not in _NOT_OURS
         return Fault.BUG if ours else Fault.GONE
 
-    async def close(self, engine: AsyncEngine) -> None:
-        """Close the engine's connections; a server that hangs is not waited for."""
-        await _dispose(engine)
+    async def _pending_of(self, pool: PostgresPool) -> tuple[str, ...]:
+        async with self._lent(pool) as raw:
+            return await self._pending(raw)
 
-    def _client_fault(self, error: DBAPIError) -> Fault:
-        """Say what an error means that did not come from the server."""
-        cause = _driver(error)
-        if isinstance(cause, asyncpg.ClientConfigurationError):
-            return Fault.GONE
-        lost = error.connection_invalidated or isinstance(
-            cause, asyncpg.TargetServerAttributeNotMatched
-        )
-        return Fault.LOST if lost or "clos" in str(error.orig) else Fault.BUG
-
-    async def _pending(self, engine: AsyncEngine) -> tuple[str, ...]:
-        todo = await migrate.pending(engine)
+    async def _pending(self, raw: Any) -> tuple[str, ...]:
+        known = await raw.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+        revision = await raw.fetchval("SELECT version_num FROM alembic_version") if known else None
+        todo = migrate.behind(revision)
         if self._url.row_security:
-            async with engine.connect() as connection:
-                todo += () if await row_security.is_on(connection) else (ROW_SECURITY,)
+            todo += () if await row_security.is_on(raw) else (ROW_SECURITY,)
         return todo
 
     async def _migrate(self, engine: AsyncEngine) -> tuple[str, ...]:
         done = await migrate.upgrade(engine)
         if self._url.row_security:
             async with engine.begin() as connection:
-                if not await row_security.is_on(connection):
-                    await row_security.build(connection)
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                if not await row_security.is_on(raw):
+                    await row_security.build(raw)
                     done += (ROW_SECURITY,)
         return done
 
-    async def _check(self, engine: AsyncEngine) -> None:
-        async with engine.connect() as connection:
-            version, encoding, schema = (await connection.execute(_ABOUT)).one()
-            exempt = self._url.row_security and await row_security.is_exempt(connection)
+    async def _check_all(self, pool: PostgresPool) -> None:
+        async with self._lent(pool) as raw:
+            await self._check(raw)
+
+    async def _check(self, raw: Any) -> None:
+        version, encoding, schema = await raw.fetchrow(_ABOUT)
+        exempt = self._url.row_security and await row_security.is_exempt(raw)
         if version // 10_000 < _OLDEST:
             raise SettingsError(
                 f"The server of {self._url.place} is PostgreSQL {version // 10_000}; Chatkeep "
@@ -255,7 +308,7 @@ class PostgresDatabase(Database):
                 f"row_security=on has no effect for the user of {self._url.place}: a superuser, "
                 "or one with BYPASSRLS. Use a user who only owns the database."
             )
-        if todo := await self._pending(engine):
+        if todo := await self._pending(raw):
             raise SettingsError(
                 f"The database {self._url.place} needs {len(todo)} migration(s), from {todo[0]} "
                 f"to {todo[-1]}. Run `chatkeep migrate`, then start again."
@@ -270,8 +323,8 @@ class PostgresDatabase(Database):
 
     def _explained(self, cause: BaseException | None) -> SettingsError | StoreUnavailableError:
         place = self._url.place
-        driver = _driver(cause) if isinstance(cause, DBAPIError) else cause
-        state = _sqlstate(cause) if isinstance(cause, DBAPIError) else None
+        driver = driver_error(cause)
+        state = getattr(driver, "sqlstate", None)
         if state in _REFUSALS:
             return SettingsError(_REFUSALS[state].format(place=place, reason=reason(driver)))
         if isinstance(driver, asyncpg.ClientConfigurationError):
@@ -287,31 +340,32 @@ class PostgresDatabase(Database):
             )
         return StoreUnavailableError(f"The database {place} cannot be reached: {reason(driver)}.")
 
-    def _engine(self, *, migrating: bool = False) -> AsyncEngine:
-        cached = 0 if self._url.pooled else _CACHED_STATEMENTS
-        connect = connector(
+    def _connector(self, *, migrating: bool = False) -> Callable[[], Awaitable[Any]]:
+        return connector(
             self._url,
             command_timeout=None if migrating else _COMMAND_TIMEOUT,
-            statement_cache_size=cached,
+            # Behind a pooler statements are unnamed.
+            statement_cache_size=0 if self._url.pooled else _CACHED_STATEMENTS,
+            max_cacheable_statement_size=0,  # however long
             server_settings=self._session(migrating=migrating),
         )
 
+    def _engine(self) -> AsyncEngine:
+        """Return an engine for migrations, which Alembic wants."""
+        connect = self._connector(migrating=True)
+
         def creator() -> Any:
             return engine.sync_engine.dialect.loaded_dbapi.connect(
-                async_creator_fn=connect, prepared_statement_cache_size=cached
+                async_creator_fn=connect, prepared_statement_cache_size=0
             )
 
         engine = create_async_engine(
             "postgresql+asyncpg://",  # the driver gets the URL itself
             creator=creator,
-            pool_size=1 if migrating else self._url.pool_size,
+            pool_size=1,
             max_overflow=0,
-            pool_timeout=_POOL_TIMEOUT,
-            pool_recycle=_RECYCLE,
-            pool_use_lifo=True,  # what a burst opened is left alone, and ages
             isolation_level="READ COMMITTED",
-            skip_autocommit_rollback=True,
-            hide_parameters=True,  # errors would quote what users wrote
+            hide_parameters=True,
         )
         event.listen(engine.sync_engine, "handle_error", _drop_lost_connections)
         return engine
@@ -330,10 +384,32 @@ class PostgresDatabase(Database):
         }
 
 
-_ABOUT = text(
+_ABOUT = (
     "SELECT current_setting('server_version_num')::integer, current_setting('server_encoding'), "
     "current_schema()"
 )
+
+
+def driver_error(error: BaseException | None) -> BaseException | None:
+    """Return the driver's own error, which SQLAlchemy wraps twice."""
+    if not isinstance(error, DBAPIError):
+        return error
+    return error.orig.__cause__ if error.orig is not None else None
+
+
+def is_lost(state: str) -> bool:
+    """Say whether a state of the server's means that the connection is of no use any more."""
+    return state in _LOST or state.startswith("08")  # 08: the connection itself
+
+
+def _client_fault(error: BaseException | None) -> Fault:
+    """Say what an error means that did not come from the server."""
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return Fault.GONE
+    if isinstance(error, asyncpg.DataError):
+        return Fault.BUG
+    lost = isinstance(error, asyncpg.TargetServerAttributeNotMatched) or "clos" in str(error)
+    return Fault.LOST if lost else Fault.BUG
 
 
 def _drop_lost_connections(context: ExceptionContext) -> None:
@@ -341,7 +417,7 @@ def _drop_lost_connections(context: ExceptionContext) -> None:
     error = context.original_exception
     state = getattr(error, "sqlstate", None)
     # An OSError in the middle of a call is the network's, or our own limit for the answer.
-    if isinstance(error, OSError) or (isinstance(state, str) and _is_lost(state)):
+    if isinstance(error, OSError) or (isinstance(state, str) and is_lost(state)):
         context.is_disconnect = True
 
 
@@ -351,18 +427,10 @@ def _lock_migrations(connection: Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}s'")
 
 
-def _is_lost(state: str) -> bool:
-    return state in _LOST or state.startswith("08")  # 08: the connection itself
-
-
-def _driver(error: DBAPIError) -> BaseException | None:
-    """Return asyncpg's own error, which SQLAlchemy wraps twice."""
-    return error.orig.__cause__ if error.orig is not None else None
-
-
-def _sqlstate(error: DBAPIError) -> str | None:
-    state: str | None = getattr(error.orig, "sqlstate", None)
-    return state
+def _opened(pool: PostgresPool | None) -> PostgresPool:
+    if pool is None:
+        raise StoreUnavailableError("The store is not open.")
+    return pool
 
 
 async def _dispose(engine: AsyncEngine) -> None:

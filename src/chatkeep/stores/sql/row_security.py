@@ -12,10 +12,11 @@ Sessions that do not set them at all, such as a backup, see everything that thei
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, event, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.base import Executable
 
-from chatkeep.stores.sql.schema import EscapedText, metadata
+from chatkeep.stores.sql.postgres_pool import PostgresConnection
+from chatkeep.stores.sql.prepared import Parameters, Preparing, Result
+from chatkeep.stores.sql.schema import escaped, metadata
 from chatkeep.stores.sql.statements.common import ACROSS_USERS
 
 POLICY = "chatkeep_own_rows"
@@ -24,33 +25,30 @@ _SCOPE = "(SELECT coalesce(current_setting('chatkeep.scope', true), ''))"
 _TENANT = "tenant = (SELECT current_setting('chatkeep.tenant', true))"
 _OWNER = "(SELECT current_setting('chatkeep.owner', true))"
 
-_ENTER = text(
-    "SELECT set_config('chatkeep.scope', :scope, true), "
-    "set_config('chatkeep.tenant', :tenant, true), set_config('chatkeep.owner', :owner, true)"
+_ENTER = (
+    "SELECT set_config('chatkeep.scope', $1, true), "
+    "set_config('chatkeep.tenant', $2, true), set_config('chatkeep.owner', $3, true)"
 )
-_STATE = text(
+_STATE = (
     "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
-    "AND relname = ANY(:tables) AND relrowsecurity AND relforcerowsecurity"
+    "AND relname = ANY($1) AND relrowsecurity AND relforcerowsecurity"
 )
-_EXEMPT = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-_KEY = "chatkeep_scope"
+_EXEMPT = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
 _NOBODY = "nobody", "", ""
-_escape = EscapedText()
 
 
-async def is_on(connection: AsyncConnection) -> bool:
-    """Say whether every table has the wall."""
+async def is_on(raw: Any) -> bool:
+    """Say whether every table has the wall, by a connection of the driver's."""
     tables = list(metadata.tables)
-    count = await connection.scalar(_STATE, {"tables": tables})
-    return bool(count == len(tables))
+    return bool(await raw.fetchval(_STATE, tables) == len(tables))
 
 
-async def is_exempt(connection: AsyncConnection) -> bool:
+async def is_exempt(raw: Any) -> bool:
     """Say whether the role is one that PostgreSQL asks no policy for."""
-    return bool(await connection.scalar(_EXEMPT))
+    return bool(await raw.fetchval(_EXEMPT))
 
 
-async def build(connection: AsyncConnection) -> None:
+async def build(raw: Any) -> None:
     """Put up the wall around every table. Idempotent."""
     for table in metadata.tables:
         # Without an owner, a hold is one of all the tenant's users, and so is what was spent.
@@ -63,53 +61,35 @@ async def build(connection: AsyncConnection) -> None:
             f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
             f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
         ):
-            await connection.exec_driver_sql(statement)
+            await raw.execute(statement)
 
 
-def enter_scopes(engine: AsyncEngine) -> None:
-    """Make every transaction of an engine say for whom it is."""
-    event.listen(engine.sync_engine, "begin", _forget)
-    event.listen(engine.sync_engine, "before_execute", _enter)
+class WalledConnection(PostgresConnection):
+    """A connection whose transaction, one only, says for whom it is."""
 
+    def __init__(self, raw: Any, prepare: Preparing) -> None:
+        super().__init__(raw, prepare)
+        self._scope: tuple[str, str, str] | None = None
 
-def _forget(connection: Connection) -> None:
-    connection.info.pop(_KEY, None)
-
-
-def _enter(
-    connection: Connection,
-    statement: Any,
-    multiparams: Sequence[Mapping[str, Any]],
-    params: Mapping[str, Any],
-    execution_options: Mapping[str, Any],
-) -> None:
-    if statement is _ENTER:
-        return
-    scope = _scope(multiparams, params, execution_options)
-    # Without a transaction there will be a new one, which knows of no scope yet.
-    known = connection.info.get(_KEY) if connection.in_transaction() else None
-    # A statement that names nobody is for whom the one before it was.
-    scope = scope or known or _NOBODY
-    if scope == known:
-        return
-    names = ("scope", "tenant", "owner")
-    escaped = [_escape.process_bind_param(value, connection.dialect) for value in scope]
-    connection.execute(_ENTER, dict(zip(names, escaped, strict=True)))
-    connection.info[_KEY] = scope
+    async def execute(
+        self, statement: Executable, parameters: Parameters | Sequence[Parameters]
+    ) -> Result:
+        """Do a statement in the scope of those whom it names."""
+        # A statement that names nobody is for whom the one before it was.
+        scope = _scope(statement, parameters) or self._scope or _NOBODY
+        if scope != self._scope:
+            await self.raw.execute(_ENTER, *map(escaped, scope))
+            self._scope = scope
+        return await super().execute(statement, parameters)
 
 
 def _scope(
-    multiparams: Sequence[Mapping[str, Any]],
-    params: Mapping[str, Any],
-    execution_options: Mapping[str, Any],
+    statement: Executable, parameters: Parameters | Sequence[Parameters]
 ) -> tuple[str, str, str] | None:
-    if execution_options.get(ACROSS_USERS):
+    if statement.get_execution_options().get(ACROSS_USERS):
         return "everybody", "", ""
-    owners = {
-        (given["p_tenant"], given["p_owner"])
-        for given in (*multiparams, params)
-        if given and given.get("p_owner")
-    }
+    every = [parameters] if isinstance(parameters, Mapping) else parameters
+    owners = {(given["p_tenant"], given["p_owner"]) for given in every if given.get("p_owner")}
     if len(owners) != 1:
         return None
     [(tenant, owner)] = owners

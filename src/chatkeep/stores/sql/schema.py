@@ -33,6 +33,13 @@ from chatkeep.ports.spending import COUNTED
 _ESCAPE = "\x01"
 
 
+def escaped(text: str) -> str:
+    """Return text as `EscapedText` stores it."""
+    if "\0" not in text and _ESCAPE not in text:
+        return text
+    return text.replace(_ESCAPE, _ESCAPE * 2).replace("\0", f"{_ESCAPE}0")
+
+
 class EscapedText(TypeDecorator[str]):
     """Text in PostgreSQL, which cannot hold NUL: it is stored as U+0001 `0`, U+0001 doubled.
 
@@ -48,9 +55,7 @@ class EscapedText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the text to store."""
         del dialect
-        if value is None or ("\0" not in value and _ESCAPE not in value):
-            return value
-        return value.replace(_ESCAPE, _ESCAPE * 2).replace("\0", f"{_ESCAPE}0")
+        return None if value is None else escaped(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the text that was stored."""

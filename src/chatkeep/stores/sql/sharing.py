@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Any
 
 from chatkit.types import Page, ThreadItem
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkeep.context import Principal, RequestContext
 from chatkeep.errors import ConflictError, NotFoundError
@@ -13,6 +11,8 @@ from chatkeep.ports.records import Share
 from chatkeep.stores.encoding import decode_item, milliseconds, moment_of, now
 from chatkeep.stores.paging import build_page, check_page, read_cursor
 from chatkeep.stores.sql.base import SqlBase, found, key_of, key_of_principal, params
+from chatkeep.stores.sql.database import Connection
+from chatkeep.stores.sql.prepared import Row
 
 _SCHEME = "share"
 
@@ -33,7 +33,7 @@ class SqlSharing(SqlBase):
         fields = {"share": share_id, "digest": digest, "expires": expires, "now": now()}
         values = {**key_of(context, thread=thread_id), **params(fields)}
 
-        async def work(connection: AsyncConnection) -> Any:
+        async def work(connection: Connection) -> Any:
             # Locked: neither deleted nor written to until the share is there.
             found((await connection.execute(self._sql.load_thread_locked, values)).first())
             await connection.execute(self._sql.insert_share, values)
@@ -56,7 +56,7 @@ class SqlSharing(SqlBase):
         """Revoke a share."""
         key = key_of(context, share=share_id)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await connection.execute(self._sql.delete_share, key)
 
         await self._write(context, work)
@@ -83,7 +83,7 @@ class SqlSharing(SqlBase):
         return build_page(rows, limit, scope, lambda row: decode_item(row.type, row.body))
 
 
-def _share(row: Row[Any]) -> Share:
+def _share(row: Row) -> Share:
     return Share(
         id=row.id,
         principal=Principal(row.tenant, row.owner, _SCHEME),

@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import Executable
 
 from chatkeep.context import RequestContext
@@ -24,7 +21,8 @@ from chatkeep.ports.spending import (
 from chatkeep.stores.budgeting import Taken, refuse_beyond, scopes_of
 from chatkeep.stores.encoding import milliseconds, moment_of
 from chatkeep.stores.sql.base import Parameters, found, key_of, params
-from chatkeep.stores.sql.database import Database
+from chatkeep.stores.sql.database import Connection, Database
+from chatkeep.stores.sql.prepared import Row
 from chatkeep.stores.sql.statements.spending import SpendingAcross
 from chatkeep.stores.sql.tool_calls import SqlHolding
 from chatkeep.stores.sql.turn_rows import turn_of
@@ -51,7 +49,7 @@ class SqlSpending(SqlHolding):
         aside = {"tokens": reserves.tokens, "cost": reserves.cost}
         key = key_of(context, turn=turn_id, fence=fence, **aside)
 
-        async def work(connection: AsyncConnection) -> Turn:
+        async def work(connection: Connection) -> Turn:
             row = await self._first(connection, self._sql.reserve_turn, key)
             if row is None:
                 await self._raise_lost(connection, key)
@@ -76,7 +74,7 @@ class SqlSpending(SqlHolding):
 
     async def _refuse_beyond(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         key: Parameters,
         turn: Turn,
         reserves: Reservation,
@@ -108,7 +106,7 @@ class SqlSpending(SqlHolding):
             taken[scope] = await self._taken(connection, scope, values)
         refuse_beyond(reserves.budgets, taken, moment, used)
 
-    async def _taken(self, connection: AsyncConnection, scope: Scope, values: Parameters) -> Taken:
+    async def _taken(self, connection: Connection, scope: Scope, values: Parameters) -> Taken:
         statement: Executable
         match scope:
             case Scope.USER:
@@ -122,10 +120,10 @@ class SqlSpending(SqlHolding):
                 gate = params({"day": 0, "model": "", "currency": "", **_NOTHING})
                 await connection.execute(self._sql.put_spending, {**values, **gate})
         row = found(await self._first(connection, statement, values))
-        return Taken(**{name: int(value) for name, value in row._mapping.items()})  # noqa: SLF001
+        return Taken(**{name: int(value) for name, value in row._asdict().items()})
 
     async def _add_spending(
-        self, connection: AsyncConnection, key: Parameters, turn: Turn, spent: Sequence[Spent]
+        self, connection: Connection, key: Parameters, turn: Turn, spent: Sequence[Spent]
     ) -> None:
         """Add what a turn took to the sums of its tenant, then its user.
 
@@ -143,6 +141,6 @@ class SqlSpending(SqlHolding):
         await connection.execute(self._sql.put_spending, rows)
 
 
-def _sum_of(row: Row[Any]) -> SpendingSum:
+def _sum_of(row: Row) -> SpendingSum:
     counts = {name: int(getattr(row, name)) for name in COUNTED}
     return SpendingSum(row.tenant, row.owner or None, Spent(row.model, row.currency, **counts))

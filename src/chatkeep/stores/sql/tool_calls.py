@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, LeaseLostError, NotFoundError
 from chatkeep.ports.records import ToolCall
 from chatkeep.stores.sql.base import Parameters, SqlBase, found, key_of
+from chatkeep.stores.sql.database import Connection
 from chatkeep.stores.sql.turn_rows import tool_call_of
 
 
 class SqlHolding(SqlBase):
     """What only the holder of a turn may do."""
 
-    async def _touch(self, connection: AsyncConnection, key: Parameters) -> None:
+    async def _touch(self, connection: Connection, key: Parameters) -> None:
         """Note that something happened, and keep others from taking the turn over meanwhile.
 
         Raises:
@@ -23,7 +22,7 @@ class SqlHolding(SqlBase):
         if not (await connection.execute(self._sql.touch_turn, key)).rowcount:
             await self._raise_lost(connection, key)
 
-    async def _raise_lost(self, connection: AsyncConnection, key: Parameters) -> None:
+    async def _raise_lost(self, connection: Connection, key: Parameters) -> None:
         found(await self._first(connection, self._sql.load_turn, key))
         raise LeaseLostError
 
@@ -37,7 +36,7 @@ class SqlToolCalls(SqlHolding):
         """Note that a tool is about to be called, which touches the turn."""
         key = key_of(context, turn=turn_id, fence=fence, call=call_id, name=name)
 
-        async def work(connection: AsyncConnection, repeated: bool) -> None:
+        async def work(connection: Connection, repeated: bool) -> None:
             await self._touch(connection, key)
             newest = await self._first(connection, self._sql.newest_tool_call, key)
             if newest is not None and newest.fence != fence:
@@ -53,7 +52,7 @@ class SqlToolCalls(SqlHolding):
         """Note that the newest call with this id has ended."""
         key = key_of(context, turn=turn_id, fence=fence, call=call_id)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await self._touch(connection, key)
             if not (await connection.execute(self._sql.end_tool_call, key)).rowcount:
                 raise NotFoundError

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-
-from sqlalchemy import Row
 
 from chatkeep.context import Principal
 from chatkeep.ports.records import EventRow, ToolCall, Turn, TurnState
 from chatkeep.stores.encoding import moment_of
 from chatkeep.stores.sql.base import Parameters, params
+from chatkeep.stores.sql.prepared import Row
 
 _SCHEME = "turn"
 
@@ -31,7 +29,7 @@ def last_of(rows: Sequence[EventRow]) -> int | None:
     return max((row.last for row in rows), default=None)
 
 
-def turn_of(row: Row[Any]) -> Turn:
+def turn_of(row: Row) -> Turn:
     """Return the turn of a row."""
     return Turn(
         id=row.id,
@@ -59,7 +57,7 @@ def turn_of(row: Row[Any]) -> Turn:
     )
 
 
-def tool_call_of(row: Row[Any]) -> ToolCall:
+def tool_call_of(row: Row) -> ToolCall:
     """Return the tool call of a row."""
     return ToolCall(row.call_id, row.name, moment_of(row.started_at), _moment(row.ended_at))
 

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from chatkeep.context import RequestContext
 from chatkeep.errors import ConflictError, KeyReusedError, LeaseLostError, TurnRunningError
 from chatkeep.ports.records import EventRow, Turn, TurnEnd, TurnOrder, TurnState
 from chatkeep.ports.spending import cost_of, tokens_of
 from chatkeep.stores.encoding import attachments_of, milliseconds
 from chatkeep.stores.sql.base import Parameters, found, in_order, key_of, params
+from chatkeep.stores.sql.database import Connection, ConstraintError
 from chatkeep.stores.sql.spending import SqlSpending
 from chatkeep.stores.sql.turn_rows import event_values, last_of, turn_of, whole_ms
 from chatkeep.stores.sql.writing import SqlWriting, item_values, thread_values
@@ -42,7 +40,7 @@ class SqlTurns(SqlWriting, SqlSpending):
         earlier = [item_values(key, item) for item in order.items]
         attachment_ids = attachments_of([*order.items, order.message])
 
-        async def work(connection: AsyncConnection, repeated: bool) -> Turn:
+        async def work(connection: Connection, repeated: bool) -> Turn:
             if repeated and (row := await self._first(connection, self._sql.load_turn, key)):
                 return turn_of(row)
             # The owner's row is locked first: whoever has the same key waits here, then finds it.
@@ -74,7 +72,7 @@ class SqlTurns(SqlWriting, SqlSpending):
 
         try:
             return await self._db.write_once(work)
-        except IntegrityError as error:
+        except ConstraintError as error:
             raise ConflictError("There is a turn with this id.") from error
 
     async def find_turn(self, key: str, context: RequestContext) -> Turn | None:
@@ -114,7 +112,7 @@ class SqlTurns(SqlWriting, SqlSpending):
         """Give the lease up."""
         key = key_of(context, turn=turn_id, fence=fence)
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             if not (await connection.execute(self._sql.release_turn, key)).rowcount:
                 await self._raise_lost(connection, key)
 
@@ -134,7 +132,7 @@ class SqlTurns(SqlWriting, SqlSpending):
         """Ask for a turn to be stopped."""
         key = key_of(context, turn=turn_id)
 
-        async def work(connection: AsyncConnection) -> Turn:
+        async def work(connection: Connection) -> Turn:
             await connection.execute(self._sql.cancel_turn, key)
             return turn_of(found(await self._first(connection, self._sql.load_turn, key)))
 
@@ -150,7 +148,7 @@ class SqlTurns(SqlWriting, SqlSpending):
         took = {"tokens": tokens_of(end.spent), "cost": cost_of(end.spent)}
         values = key | params(how) | params(took)
 
-        async def work(connection: AsyncConnection) -> Turn:
+        async def work(connection: Connection) -> Turn:
             ended = (await connection.execute(self._sql.end_turn, values)).rowcount
             turn = turn_of(found(await self._first(connection, self._sql.load_turn, key)))
             if ended:
@@ -164,7 +162,7 @@ class SqlTurns(SqlWriting, SqlSpending):
 
     async def _join_thread(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         order: TurnOrder,
         key: Parameters,
         message: Parameters | None,
@@ -181,7 +179,7 @@ class SqlTurns(SqlWriting, SqlSpending):
             await self._put_item(connection, message)
         return running is not None
 
-    async def _store_end(self, connection: AsyncConnection, key: Parameters, end: TurnEnd) -> None:
+    async def _store_end(self, connection: Connection, key: Parameters, end: TurnEnd) -> None:
         await self._remove(connection, key, end.removed)
         for item in end.items:
             await self._save_item(connection, item_values(key, item))
@@ -191,7 +189,7 @@ class SqlTurns(SqlWriting, SqlSpending):
             await connection.execute(self._sql.mark_read, key)
 
     async def _remove(
-        self, connection: AsyncConnection, key: Parameters, item_ids: Sequence[str]
+        self, connection: Connection, key: Parameters, item_ids: Sequence[str]
     ) -> None:
         """Delete items of a thread.
 

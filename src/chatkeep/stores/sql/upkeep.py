@@ -5,15 +5,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from chatkeep.context import Principal
 from chatkeep.errors import HeldError
 from chatkeep.ports.records import Hold, Receipt, Record
 from chatkeep.ports.upkeep import Expired, StaleAttachment
 from chatkeep.stores.encoding import decode_item_text, milliseconds, moment_of
 from chatkeep.stores.sql.base import Parameters, key_of_principal, params
-from chatkeep.stores.sql.database import Database
+from chatkeep.stores.sql.database import Connection, Database
 from chatkeep.stores.sql.statements.upkeep import Upkeep
 from chatkeep.stores.sql.writing import SqlWriting
 from chatkeep.stores.words import entry_words
@@ -36,14 +34,14 @@ class SqlUpkeep(SqlWriting):
         if after is not None:
             statement = self._upkeep.next_records[table]
             values |= params(after)
-        return [dict(row._mapping) for row in await self._db.fetch(statement, values)]  # noqa: SLF001
+        return [row._asdict() for row in await self._db.fetch(statement, values)]
 
     async def write_records(self, table: str, records: Sequence[Record]) -> None:
         """Store records, in place of those with the same key, in one transaction."""
         _check_table(table, self._upkeep.put_record)
         rows = [params(record) for record in records]
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             if not rows:
                 return
             await connection.execute(self._upkeep.put_record[table], rows)
@@ -80,7 +78,7 @@ class SqlUpkeep(SqlWriting):
 
         for table, statement in deletes.items():
 
-            async def work(connection: AsyncConnection, statement: Any = statement) -> int:
+            async def work(connection: Connection, statement: Any = statement) -> int:
                 # A tenant with any hold is not erased, a user with one of their own is not.
                 held = self._upkeep.load_any_hold if user is None else self._sql.load_own_hold
                 if (await connection.execute(held, key)).first() is not None:
@@ -112,9 +110,7 @@ class SqlUpkeep(SqlWriting):
                 expired.append(Expired(principal, row.id, attachment_ids))
         return expired
 
-    async def _drop_old_thread(
-        self, connection: AsyncConnection, key: Parameters
-    ) -> list[str] | None:
+    async def _drop_old_thread(self, connection: Connection, key: Parameters) -> list[str] | None:
         """Delete a thread if it is still old; return its attachments, or None if it is not."""
         await self._refuse_if_held(connection, key)
         if not (await connection.execute(self._upkeep.delete_old_thread, key)).rowcount:
@@ -134,7 +130,7 @@ class SqlUpkeep(SqlWriting):
             }
         )
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await connection.execute(self._upkeep.put_hold, values)
 
         await self._db.write(work)
@@ -143,7 +139,7 @@ class SqlUpkeep(SqlWriting):
         """End a legal hold."""
         key = params({"tenant": tenant, "owner": user or ""})
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: Connection) -> None:
             await connection.execute(self._upkeep.delete_hold, key)
 
         await self._db.write(work)
@@ -162,7 +158,7 @@ class SqlUpkeep(SqlWriting):
         rows = await self._db.fetch(self._upkeep.stale_attachments, values)
         return [StaleAttachment(Principal(row.tenant, row.owner, _SCHEME), row.id) for row in rows]
 
-    async def _index_record(self, connection: AsyncConnection, table: str, row: Parameters) -> None:
+    async def _index_record(self, connection: Connection, table: str, row: Parameters) -> None:
         if table == "threads":
             await self._index_title(connection, {**row, "p_thread": row["p_id"]})
         elif table == "items":

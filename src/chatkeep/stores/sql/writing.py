@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from chatkit.types import ThreadItem, ThreadMetadata
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatkeep.errors import ConflictError, HeldError, NotFoundError
 from chatkeep.stores.encoding import encode_item, encode_thread, message_text, now
 from chatkeep.stores.sql.base import Parameters, SqlBase, found, in_order, params
+from chatkeep.stores.sql.database import Connection
 from chatkeep.stores.words import entry_words
 
 
@@ -37,7 +37,7 @@ def thread_values(key: Parameters, thread: ThreadMetadata) -> Parameters:
 class SqlWriting(SqlBase):
     """The steps that transactions are made of."""
 
-    async def _insert_thread(self, connection: AsyncConnection, values: Parameters) -> bool:
+    async def _insert_thread(self, connection: Connection, values: Parameters) -> bool:
         """Store a thread, at its position, if there is none with its id; say whether it was."""
         created = await connection.execute(self._sql.insert_thread, values)
         if not created.rowcount:
@@ -47,7 +47,7 @@ class SqlWriting(SqlBase):
 
     async def _create_thread(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         thread: Parameters,
         message: Parameters,
         attachment_ids: Sequence[str],
@@ -78,7 +78,7 @@ class SqlWriting(SqlBase):
             raise ConflictError
 
     async def _bind_attachments(
-        self, connection: AsyncConnection, key: Parameters, attachment_ids: Sequence[str]
+        self, connection: Connection, key: Parameters, attachment_ids: Sequence[str]
     ) -> None:
         """Make attachments part of the thread.
 
@@ -92,7 +92,7 @@ class SqlWriting(SqlBase):
                 found((await connection.execute(self._sql.load_attachment, bind)).first())
                 raise ConflictError("A file of this message is part of another conversation.")
 
-    async def _put_item(self, connection: AsyncConnection, values: Parameters) -> None:
+    async def _put_item(self, connection: Connection, values: Parameters) -> None:
         """Store an item behind the others, or in its place if it is there already.
 
         Raises:
@@ -111,7 +111,7 @@ class SqlWriting(SqlBase):
         await connection.execute(self._sql.put_item, {**values, "p_seq": seq})
         await self._index_item(connection, values)
 
-    async def _save_item(self, connection: AsyncConnection, values: Parameters) -> None:
+    async def _save_item(self, connection: Connection, values: Parameters) -> None:
         """Store an item in its place, or behind the others if it is new.
 
         Raises:
@@ -123,23 +123,23 @@ class SqlWriting(SqlBase):
         else:
             await self._put_item(connection, values)
 
-    async def _index_item(self, connection: AsyncConnection, values: Parameters) -> None:
+    async def _index_item(self, connection: Connection, values: Parameters) -> None:
         # What is no message may have been one until now.
         statement = self._sql.delete_text if values["p_words"] is None else self._sql.put_text
         await connection.execute(statement, values)
 
-    async def _index_title(self, connection: AsyncConnection, values: Parameters) -> None:
+    async def _index_title(self, connection: Connection, values: Parameters) -> None:
         """Make the thread's present title, and no other, be found; `values` has it."""
         await connection.execute(self._sql.delete_title_text, values)
         await self._add_title(connection, values)
 
-    async def _add_title(self, connection: AsyncConnection, values: Parameters) -> None:
+    async def _add_title(self, connection: Connection, values: Parameters) -> None:
         """Make the title of a thread that had none be found; `values` has it."""
         if title := values["p_title"]:
             words = entry_words(values["p_tenant"], values["p_owner"], title)
             await connection.execute(self._sql.insert_title_text, {**values, "p_words": words})
 
-    async def _drop_thread(self, connection: AsyncConnection, key: Parameters) -> None:
+    async def _drop_thread(self, connection: Connection, key: Parameters) -> None:
         """Delete a thread and everything that belongs to it.
 
         Raises:
@@ -149,7 +149,7 @@ class SqlWriting(SqlBase):
         if (await connection.execute(self._sql.delete_thread, key)).rowcount:
             await connection.execute(self._sql.delete_attachments_of_thread, key)
 
-    async def _refuse_if_held(self, connection: AsyncConnection, key: Parameters) -> None:
+    async def _refuse_if_held(self, connection: Connection, key: Parameters) -> None:
         """Return when nothing forbids to delete.
 
         Raises:
@@ -158,8 +158,9 @@ class SqlWriting(SqlBase):
         if (await connection.execute(self._sql.load_own_hold, key)).first() is not None:
             raise HeldError
 
-    async def _take_thread_seq(self, connection: AsyncConnection, values: Parameters) -> int:
-        return int((await connection.execute(self._sql.take_thread_seq, values)).scalar_one())
+    async def _take_thread_seq(self, connection: Connection, values: Parameters) -> int:
+        taken = await connection.execute(self._sql.take_thread_seq, values)
+        return int(taken.scalar_one_or_none())
 
-    async def _has_item(self, connection: AsyncConnection, values: Parameters) -> bool:
+    async def _has_item(self, connection: Connection, values: Parameters) -> bool:
         return (await connection.execute(self._sql.item_seq, values)).first() is not None
