@@ -15,6 +15,7 @@ from support.played import NAMES, Play, Played
 from support.replay import cases
 
 DELTA = "assistant_message.content_part.text_delta"
+FAILING = frozenset({"busy", "cut", "down", "error", "garbage"})
 VARIES = frozenset({"id", "item_id", "thread_id", "created_at", "duration"})
 
 
@@ -54,11 +55,21 @@ async def played_case(played: Played, case: str) -> tuple[list[Any], list[Any]]:
 
 
 async def all_cases(played: Played, name: str) -> dict[str, tuple[list[Any], list[Any]]]:
-    """Return that of all cases of a provider, which are played at once."""
+    """Return that of all cases of a provider."""
     await played.client.say("[text] please")  # from now on it is one user
+    failing = [case for case in cases(name) if case in FAILING]
     async with asyncio.TaskGroup() as group:
-        tasks = {case: group.create_task(played_case(played, case)) for case in cases(name)}
-    return {case: task.result() for case, task in tasks.items()}
+        tasks = {
+            case: group.create_task(played_case(played, case))
+            for case in cases(name)
+            if case not in failing
+        }
+    found = {case: task.result() for case, task in tasks.items()}
+    for case in failing:
+        # An endpoint that fails too often in a row is left alone.
+        await played.client.say("[text] please")
+        found[case] = await played_case(played, case)
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
