@@ -211,19 +211,7 @@ async def visit(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Visit
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(
-            kind,
-            id=kind.__name__,
-            marks=[pytest.mark.xfail(reason="the run is set up in one go")]
-            if kind in (long_answer, long_thread)
-            else [],
-        )
-        for kind in KINDS
-    ],
-)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 async def test_nothing_holds_the_loop(
     visit: Visit, kind: Callable[[Visit], Awaitable[None]]
 ) -> None:
