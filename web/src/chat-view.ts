@@ -1,6 +1,7 @@
 /** Everything inside the element's shadow root: the views, what they can do, and where they scroll. */
 import { html, type LitElement, nothing, type TemplateResult } from 'lit';
 import type { Conversation } from './conversation.js';
+import { ChatKitError } from './errors.js';
 import type { ThreadHistory } from './history.js';
 import { answerText } from './items.js';
 import type { Translate } from './locales.js';
@@ -17,6 +18,8 @@ import { messages } from './view/messages.js';
 import { footNotices } from './view/notices.js';
 import { ScrollKeeper } from './view/scroll.js';
 import { missingScreen, startScreen } from './view/start-screen.js';
+import { widgetPart } from './view/widget-view.js';
+import { carryOut } from './widget-actions.js';
 
 /** From this width on, in pixels, the history stands beside the conversation (see history.css). */
 export const WIDE = 860;
@@ -36,6 +39,7 @@ export interface ChatHost {
   open(threadId: string | null): void;
   send(content: UserContent[]): void;
   historyToggled(open: boolean): void;
+  failed(error: unknown): void;
 }
 
 export class ChatView {
@@ -121,18 +125,20 @@ export class ChatView {
   #body(view: View, empty: boolean): TemplateResult | typeof nothing {
     const { state, t } = view;
     if (state.missing) return missingScreen(view);
-    if (state.loading || this.#waitsForMarkdown(state))
+    if (state.loading || this.#waitsForParts(state))
       return html`<div class="quiet loading" role="status">${t('chat.loading')}</div>`;
     if (empty) return state.threadId === null || state.thread ? startScreen(view) : html``;
     return messages(view, { labels: this.#labels, ratings: this.#ratings });
   }
 
   /** A conversation that is opened is shown when it can be shown as it will stay. */
-  #waitsForMarkdown(state: View['state']): boolean {
-    if (markdownPart.value || markdownPart.failed || state.items.length === 0) return false;
+  #waitsForParts({ items, answering }: View['state']): boolean {
+    if (items.length === 0) return false;
+    const widgets = items.some(({ type }) => type === 'widget') ? [widgetPart] : [];
+    const missing = [markdownPart, ...widgets].filter((part) => !part.value && !part.failed);
     const redraw = (): void => this.#element.requestUpdate();
-    markdownPart.load().then(redraw, redraw);
-    return !state.answering;
+    for (const part of missing) part.load().then(redraw, redraw);
+    return missing.length > 0 && !answering;
   }
 
   #disclaimer({ options }: View): TemplateResult | typeof nothing {
@@ -194,6 +200,12 @@ export class ChatView {
       this.#element.requestUpdate();
       void this.#model.conversation.feedback(itemId, kind);
     },
+    act: (action, item) => {
+      const { conversation, options, t } = this.#model;
+      const failed = this.#host.failed;
+      return carryOut(action, item, { conversation, options, t, failed });
+    },
+    complain: (message) => this.#host.failed(new ChatKitError(message)),
     dismissNotice: (id) =>
       this.#model.conversation.store.dispatch({ type: 'notice.dismissed', id }),
     dismissAlert: () => this.#model.conversation.store.dispatch({ type: 'alert.dismissed' }),

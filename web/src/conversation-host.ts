@@ -22,7 +22,7 @@ export interface ConversationHost {
 }
 
 /** Tells the page of a failure, whatever was thrown. */
-export function report(host: ConversationHost, error: unknown): void {
+export function report(host: Pick<ConversationHost, 'emit'>, error: unknown): void {
   const shown = error instanceof Error ? error : new ChatKitError(String(error));
   host.emit('chatkit.error', { error: shown });
 }

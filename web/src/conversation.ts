@@ -9,7 +9,7 @@ import { type ConversationHost, report } from './conversation-host.js';
 import { ChatKitError, ChatKitRequestError, isPassing } from './errors.js';
 import { Follower } from './follower.js';
 import { LOCAL_PREFIX, lastUserMessage, userText } from './items.js';
-import type { JsonObject, StreamRequest, UserMessageInput, UserMessageItem } from './protocol.js';
+import type { CustomAction, StreamRequest, UserMessageInput, UserMessageItem } from './protocol.js';
 import { INITIAL_STATE, reduce } from './state.js';
 import { Store } from './store.js';
 import { fetchNewest, fetchPage } from './thread-loader.js';
@@ -131,7 +131,7 @@ export class Conversation {
   }
 
   /** Resolves when the answer to the action has ended. */
-  async act(action: { type: string; payload: JsonObject }, itemId: string | null): Promise<void> {
+  async act(action: CustomAction, itemId: string | null): Promise<void> {
     this.#requireIdle();
     const { threadId, items } = this.store.value;
     if (threadId === null) throw new ChatKitError('There is no thread to send an action to.');
@@ -144,6 +144,29 @@ export class Conversation {
       { items, text: null },
     );
     await finished;
+  }
+
+  /**
+   * Carries out an action that begins no answer, also while one is written; what it changes in its
+   * item takes that item's place.
+   */
+  async actAside(action: CustomAction, itemId: string | null): Promise<void> {
+    const { threadId } = this.store.value;
+    if (threadId === null) throw new ChatKitError('There is no thread to send an action to.');
+    this.#renewScope();
+    const { signal } = this.#scope;
+    const params = { thread_id: threadId, item_id: itemId, action };
+    try {
+      const answer = await this.#client.call('threads.sync_custom_action', params, signal);
+      if (answer.updated_item && !signal.aborted) {
+        this.store.dispatch({ type: 'item.changed', item: answer.updated_item });
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      this.store.dispatch({ type: 'action.failed', alert: alertFor(error) });
+      report(this.#host, error);
+      throw error;
+    }
   }
 
   stop(): void {
@@ -184,9 +207,13 @@ export class Conversation {
 
   #begin(request: StreamRequest, undo: Undo): Promise<{ finished: Promise<void> }> {
     this.#follower.leave();
-    // After a close without another opening, as when the element was moved in its document.
-    if (this.#scope.signal.aborted) this.#scope = new AbortController();
+    this.#renewScope();
     return this.#runner.begin(request, undo);
+  }
+
+  /** After a close without another opening, as when the element was moved in its document. */
+  #renewScope(): void {
+    if (this.#scope.signal.aborted) this.#scope = new AbortController();
   }
 
   #follow(known: Parameters<Follower['follow']>[1] = {}): void {

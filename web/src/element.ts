@@ -34,7 +34,7 @@ type Params<K extends keyof OpenAIChatKit> = OpenAIChatKit[K] extends (...args: 
  * Parts: `root`, `header`, `title`, `messages`, `user-message`, `bubble`, `assistant-message`,
  * `message-actions`, `workflow`, `sources`, `progress`, `notice`, `alert`, `start-screen`, `greeting`,
  * `prompt`, `missing`, `composer`, `input`, `send-button`, `stop-button`, `model-button`,
- * `model-list`, `jump`, `disclaimer`, `history`.
+ * `model-list`, `widget-item`, `widget`, `jump`, `disclaimer`, `history`.
  *
  * Besides the documented `chatkit.*` events it dispatches `chatkeep.title` with
  * `{threadId, title}` when the title of the open thread is known or changes.

@@ -10,6 +10,7 @@ import type {
   WorkflowItem,
 } from './protocol.js';
 import { HIDDEN_ITEM_TYPES } from './protocol.js';
+import { isComponent, updateWidget } from './widget-items.js';
 
 /** Ids of messages the server has not confirmed yet begin with this. */
 export const LOCAL_PREFIX = 'local_';
@@ -52,6 +53,9 @@ export function normalizeItem(item: ThreadItem): ThreadItem {
   if (item.type === 'assistant_message' || item.type === 'user_message') {
     return Array.isArray(item.content) ? item : ({ ...item, content: [] } as ThreadItem);
   }
+  if (item.type === 'widget' && !isComponent(item.widget)) {
+    return { ...item, widget: { type: 'Basic' } };
+  }
   if (item.type === 'workflow' && !Array.isArray(item.workflow?.tasks)) {
     return { ...item, workflow: { ...item.workflow, tasks: [] } };
   }
@@ -66,6 +70,7 @@ function normalizePart(part: OutputText): OutputText {
 export function updateItem(item: ThreadItem, update: ItemUpdate): ThreadItem {
   if (item.type === 'assistant_message') return updateAnswer(item, update);
   if (item.type === 'workflow') return updateWorkflow(item, update);
+  if (item.type === 'widget') return updateWidget(item, update);
   return item;
 }
 

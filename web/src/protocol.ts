@@ -18,6 +18,8 @@ export interface Thread {
   title?: string | null;
   created_at: string;
   status?: ThreadStatus;
+  /** Domains from which images may be loaded. */
+  allowed_image_domains?: string[] | null;
 }
 
 export interface Page<T> {
@@ -116,6 +118,15 @@ export interface ClientToolCallItem extends ItemBase {
   arguments: JsonObject;
 }
 
+/** A component of a widget; what it consists of is read with care where it is shown. */
+export type WidgetComponent = JsonObject & { type: string };
+
+export interface WidgetItem extends ItemBase {
+  type: 'widget';
+  widget: WidgetComponent;
+  copy_text?: string | null;
+}
+
 export interface UnknownItem extends ItemBase {
   type: 'unknown';
 }
@@ -125,6 +136,7 @@ export type ThreadItem =
   | AssistantMessageItem
   | WorkflowItem
   | ClientToolCallItem
+  | WidgetItem
   | UnknownItem;
 
 export type ItemUpdate =
@@ -138,7 +150,15 @@ export type ItemUpdate =
     }
   | { type: 'assistant_message.content_part.done'; content_index: number; content: OutputText }
   | { type: 'workflow.task.added'; task_index: number; task: Task }
-  | { type: 'workflow.task.updated'; task_index: number; task: Task };
+  | { type: 'workflow.task.updated'; task_index: number; task: Task }
+  | { type: 'widget.root.updated'; widget: WidgetComponent }
+  | { type: 'widget.component.updated'; component_id: string; component: WidgetComponent }
+  | {
+      type: 'widget.streaming_text.value_delta';
+      component_id: string;
+      delta: string;
+      done: boolean;
+    };
 
 export type StreamEvent =
   | { type: 'thread.created'; thread: Thread }
@@ -164,9 +184,14 @@ export type StreamRequest =
       params: {
         thread_id: string;
         item_id: string | null;
-        action: { type: string; payload: JsonObject };
+        action: CustomAction;
       };
     };
+
+export interface CustomAction {
+  type: string;
+  payload: unknown;
+}
 
 /** A turn as Chatkeep's own routes name it; these fields are the ones the element reads. */
 export interface TurnRecord {
@@ -189,6 +214,10 @@ export interface JsonCalls {
   'items.list': {
     params: { thread_id: string; limit: number; order: Order; after?: string };
     result: Page<ThreadItem>;
+  };
+  'threads.sync_custom_action': {
+    params: { thread_id: string; item_id: string | null; action: CustomAction };
+    result: { updated_item?: ThreadItem | null };
   };
   'items.feedback': {
     params: { thread_id: string; item_ids: string[]; kind: 'positive' | 'negative' };

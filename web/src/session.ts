@@ -6,6 +6,7 @@ import type { LitElement } from 'lit';
 import { type ChatModel, ChatView, WIDE } from './chat-view.js';
 import { ChatKitClient } from './client.js';
 import { Conversation } from './conversation.js';
+import { report } from './conversation-host.js';
 import { ChatKitError } from './errors.js';
 import { ThreadHistory } from './history.js';
 import { translator } from './locales.js';
@@ -132,6 +133,8 @@ export class ChatSession {
     },
     historyToggled: (open: boolean): void =>
       this.#emit(open ? 'chatkit.history.open' : 'chatkit.history.close', undefined),
+    failed: (error: unknown): void =>
+      report({ emit: (type, detail) => this.#dispatch(type, detail) }, error),
   };
 
   #changed(): void {

@@ -2,8 +2,9 @@
 import type { HistoryState } from '../history.js';
 import type { Translate } from '../locales.js';
 import type { ChatKitOptions } from '../options.js';
-import type { UserContent } from '../protocol.js';
+import type { UserContent, WidgetItem } from '../protocol.js';
 import type { ViewState } from '../state.js';
+import type { WidgetAction } from '../widgets/index.js';
 
 export interface Actions {
   send(content: UserContent[]): void;
@@ -11,6 +12,10 @@ export interface Actions {
   retry(): void;
   open(threadId: string | null): void;
   feedback(itemId: string, kind: 'positive' | 'negative'): void;
+  /** Carries out an action of a widget; settles when it is over. */
+  act(action: WidgetAction, item: WidgetItem): Promise<void>;
+  /** Tells the page of a mistake in what a server sent. */
+  complain(message: string): void;
   dismissNotice(id: number): void;
   dismissAlert(): void;
   toggleHistory(): void;

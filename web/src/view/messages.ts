@@ -10,6 +10,7 @@ import { copyText } from './clipboard.js';
 import type { View } from './context.js';
 import { icon } from './icons.js';
 import { streamAlert } from './notices.js';
+import { widgetItem } from './widget-view.js';
 
 /** What the templates need beyond the shared view; kept by the element between updates. */
 export interface MessagesModel {
@@ -35,9 +36,15 @@ export function messages(view: View, model: MessagesModel): TemplateResult {
         const partial = state.partial.has(item.id);
         const last = lastIsAnswer && item.id === lastAnswer;
         const rating = model.ratings.get(item.id) ?? null;
+        // Widgets wait while an answer is written, and their images are the thread's to allow.
+        const answering = item.type === 'widget' && state.answering;
+        const domains = item.type === 'widget' ? state.thread?.allowed_image_domains : null;
         // Only what changed is rendered again: a long conversation costs nothing per token.
         return guard(
-          [item, live, partial, last, last && offersRetry, rating, view.options, model.labels],
+          [
+            ...[item, live, partial, last, last && offersRetry, rating, view.options],
+            ...[model.labels, answering, domains],
+          ],
           () => row(item, view, model, { live, partial, last, rating, retry: last && offersRetry }),
         );
       },
@@ -59,6 +66,8 @@ function row(
       return answer(item, view, labels, state);
     case 'workflow':
       return workflow(item, view, labels, state.live);
+    case 'widget':
+      return widgetItem(item, view, labels, state.live);
     default:
       return nothing;
   }
@@ -89,7 +98,9 @@ function activity({ state, t }: View): TemplateResult | typeof nothing {
   const writing = [...state.live].some((id) => {
     const item = state.items.find((other) => other.id === id);
     return (
-      item?.type === 'workflow' || (item?.type === 'assistant_message' && item.content.length > 0)
+      item?.type === 'workflow' ||
+      item?.type === 'widget' ||
+      (item?.type === 'assistant_message' && item.content.length > 0)
     );
   });
   if (!state.answering || writing) return nothing;
