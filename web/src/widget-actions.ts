@@ -4,7 +4,7 @@ import { ChatKitError } from './errors.js';
 import type { Translate } from './locales.js';
 import type { ChatKitOptions } from './options.js';
 import type { WidgetItem } from './protocol.js';
-import type { WidgetAction } from './widgets/index.js';
+import type { WidgetAction } from './widgets/widgets.js';
 
 export interface ActionSurroundings {
   conversation: Conversation;

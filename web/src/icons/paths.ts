@@ -10,6 +10,9 @@ const BOOK = 'M5.5 5.5a2 2 0 0 1 2-2h11v17h-11a2 2 0 0 1-2-2zM5.5 18.5a2 2 0 0 1
 const STAR = 'm12 3.5 2.6 5.4 5.9.8-4.3 4.1 1 5.9L12 16.9l-5.2 2.8 1-5.9-4.3-4.1 5.9-.8z';
 const PENCIL = 'm14.5 5.5 4 4L8.5 19.5H4.5v-4zM12.5 7.5l4 4';
 
+/** A dot of which the top is here. */
+const DISC = (top: string): string => `M${top}a1.4 1.4 0 1 1 0 2.8 1.4 1.4 0 0 1 0-2.8`;
+
 /** The tick in a disc. */
 export const TICK = 'M8 12.25l2.75 2.75L16 9.5';
 
@@ -17,6 +20,8 @@ export const TICK = 'M8 12.25l2.75 2.75L16 9.5';
 export const FILLED: ReadonlySet<string> = new Set([
   'star-filled',
   'dot',
+  'dots-horizontal',
+  'dots-vertical',
   'play',
   'check-circle-filled',
 ]);
@@ -52,8 +57,8 @@ export const PATHS: Record<string, string> = {
     'M5 4.5h14a1.5 1.5 0 0 1 1.5 1.5v9a1.5 1.5 0 0 1-1.5 1.5H5A1.5 1.5 0 0 1 3.5 15V6A1.5 1.5 0 0 1 5 4.5M12 16.5V20M8.5 20h7',
   document: `${PAGE}M14 3.5V8h4.5M8.5 12.5h7M8.5 16h5`,
   dot: 'M12 8.5a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7',
-  'dots-horizontal': 'M5.5 12v.1M12 12v.1M18.5 12v.1',
-  'dots-vertical': 'M12 5.5v.1M12 12v.1M12 18.5v.1',
+  'dots-horizontal': `${DISC('5.5 10.6')}${DISC('12 10.6')}${DISC('18.5 10.6')}`,
+  'dots-vertical': `${DISC('12 4.1')}${DISC('12 10.6')}${DISC('12 17.1')}`,
   'empty-circle': RING,
   'external-link':
     'M13.5 4.5h6v6M19.5 4.5l-8.5 8.5M10 5.5H6.5a2 2 0 0 0-2 2v10a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2V14',

@@ -4,7 +4,7 @@ import type { Translate } from '../locales.js';
 import type { ChatKitOptions } from '../options.js';
 import type { UserContent, WidgetItem } from '../protocol.js';
 import type { ViewState } from '../state.js';
-import type { WidgetAction } from '../widgets/index.js';
+import type { WidgetAction } from '../widgets/widgets.js';
 
 export interface Actions {
   send(content: UserContent[]): void;

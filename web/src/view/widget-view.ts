@@ -7,9 +7,9 @@ import { copyText } from './clipboard.js';
 import type { View } from './context.js';
 import { icon } from './icons.js';
 
-type Widgets = typeof import('../widgets/index.js');
+type Widgets = typeof import('../widgets/widgets.js');
 
-export const widgetPart = new Lazy<Widgets>(() => import('../widgets/index.js'));
+export const widgetPart = new Lazy<Widgets>(() => import('../widgets/widgets.js'));
 
 export function widgetItem(
   item: WidgetItem,

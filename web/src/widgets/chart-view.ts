@@ -4,9 +4,9 @@ import { Lazy, lazy } from '../chunks/lazy.js';
 import type { Component } from './scope.js';
 import { block, styled } from './style.js';
 
-type ChartPart = typeof import('../chart/index.js');
+type ChartPart = typeof import('../chart/chart.js');
 
-const chartPart = new Lazy<ChartPart>(() => import('../chart/index.js'));
+const chartPart = new Lazy<ChartPart>(() => import('../chart/chart.js'));
 
 export const chart: Component = ({ props }, { surface }) => {
   const { t, locale } = surface.context;

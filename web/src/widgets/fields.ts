@@ -100,7 +100,7 @@ export const radioGroup: Component = (node, scope) => {
       changed(event.target, action, node, scope, event.target.value);
     }
   };
-  return html`<div class="w-radios" role="radiogroup" aria-labelledby=${label ?? nothing}
+  return html`<div class="w-radios" role="radiogroup" id=${id} aria-labelledby=${label ?? nothing}
     aria-label=${label ? nothing : (text(props, 'ariaLabel') ?? name)} aria-required=${flag(props, 'required')}
     aria-disabled=${off || waits ? 'true' : nothing} aria-busy=${scope.surface.loading(node.path) ? 'true' : nothing}
     data-axis=${oneOf(props, 'direction', ['row', 'col']) ?? 'row'} @change=${change}>
@@ -109,9 +109,7 @@ export const radioGroup: Component = (node, scope) => {
       (option, index) => shown(option.value) || index,
       (
         option,
-        index,
-      ) => html`<label class="w-check"><input type="radio" id=${index === 0 ? id : `${id}-${index}`}
-        name="${id}" data-name=${name} value=${shown(option.value)} ?checked=${option.value === props.defaultValue}
+      ) => html`<label class="w-check"><input type="radio" name=${id} data-name=${name} value=${shown(option.value)} ?checked=${option.value === props.defaultValue}
         ?disabled=${off || option.disabled === true} ?required=${flag(props, 'required')} @click=${(
           event: Event,
         ) => {
