@@ -1,15 +1,19 @@
 /** Everything inside the element's shadow root: the views, what they can do, and where they scroll. */
+import type { Entity } from '@openai/chatkit';
 import { html, type LitElement, nothing, type TemplateResult } from 'lit';
+import { lazy } from './chunks/lazy.js';
 import type { Conversation } from './conversation.js';
 import { ChatKitError } from './errors.js';
 import type { ThreadHistory } from './history.js';
-import { answerText } from './items.js';
+import { answerText, pendingInput } from './items.js';
 import type { Translate } from './locales.js';
 import type { MarkdownLabels } from './markdown-labels.js';
 import type { ChatKitOptions } from './options.js';
-import type { UserContent } from './protocol.js';
+import type { Source, UserContent } from './protocol.js';
+import { CardKeeper } from './view/card-keeper.js';
 import { Composer } from './view/composer.js';
 import type { Actions, View } from './view/context.js';
+import { extras } from './view/extras-part.js';
 import { header } from './view/header.js';
 import { HistoryPanel } from './view/history-panel.js';
 import { icon } from './view/icons.js';
@@ -40,6 +44,7 @@ export interface ChatHost {
   send(content: UserContent[]): void;
   historyToggled(open: boolean): void;
   failed(error: unknown): void;
+  deepLink(name: string, data: Record<string, string>): void;
 }
 
 export class ChatView {
@@ -49,6 +54,7 @@ export class ChatView {
   readonly #host: ChatHost;
   readonly #panel: HistoryPanel;
   readonly #scroll: ScrollKeeper;
+  readonly #card = new CardKeeper(() => this.#view());
   #model: ChatModel;
   #labels: MarkdownLabels;
   #ratings = new Map<string, 'positive' | 'negative'>();
@@ -76,6 +82,7 @@ export class ChatView {
 
   disconnect(): void {
     this.#scroll.detach();
+    this.#card.hide();
   }
 
   toEnd(): void {
@@ -114,7 +121,7 @@ export class ChatView {
               : html`<button type="button" class="jump" part="jump" aria-label=${t('chat.jump')} title=${t('chat.jump')}
                   @click=${() => this.toEnd()}>${icon('arrowDown')}</button>`
           }
-          ${footNotices(view, this.#labels)} ${state.missing ? nothing : this.composer.render(view)}
+          ${footNotices(view, this.#labels)} ${state.missing ? nothing : this.#entry(view)}
           ${this.#disclaimer(view)}
         </div>
       </div>
@@ -128,7 +135,7 @@ export class ChatView {
     if (state.loading || this.#waitsForParts(state))
       return html`<div class="quiet loading" role="status">${t('chat.loading')}</div>`;
     if (empty) return state.threadId === null || state.thread ? startScreen(view) : html``;
-    return messages(view, { labels: this.#labels, ratings: this.#ratings });
+    return messages(view, { labels: this.#labels, ratings: this.#ratings, card: this.#card });
   }
 
   /** A conversation that is opened is shown when it can be shown as it will stay. */
@@ -139,6 +146,14 @@ export class ChatView {
     const redraw = (): void => this.#element.requestUpdate();
     for (const part of missing) part.load().then(redraw, redraw);
     return missing.length > 0 && !answering;
+  }
+
+  /** Where the reader writes: the composer, or the questions that wait for an answer. */
+  #entry(view: View): unknown {
+    const asked = pendingInput(view.state.items);
+    if (!asked || view.state.live.has(asked.id)) return this.composer.render(view);
+    const composer = this.composer.render(view);
+    return lazy(extras, (part) => part.questions(asked, view), nothing, composer);
   }
 
   #disclaimer({ options }: View): TemplateResult | typeof nothing {
@@ -164,7 +179,8 @@ export class ChatView {
   updated(): void {
     this.#scroll.attach(this.#find('.scroller'));
     const { autoScroll = true } = this.#model.options.thread ?? {};
-    if (autoScroll || !this.#wasAnswering) this.#scroll.settle();
+    this.#scroll.follows = autoScroll || !this.#wasAnswering;
+    if (this.#scroll.follows) this.#scroll.settle();
   }
 
   /** A finished answer is read out once; while it was written, nothing was. */
@@ -194,6 +210,10 @@ export class ChatView {
     stop: () => this.#model.conversation.stop(),
     // What fails is in the conversation's state by then, and on the screen.
     retry: () => void this.#model.conversation.retry().catch(() => undefined),
+    answer: (itemId, input) =>
+      void this.#model.conversation.answer(itemId, input).catch(() => undefined),
+    entity: (source) => this.#model.options.entities?.onClick?.(asEntity(source)),
+    deepLink: (name, data) => this.#host.deepLink(name, data),
     open: (threadId) => this.#host.open(threadId),
     feedback: (itemId, kind) => {
       this.#ratings = new Map(this.#ratings).set(itemId, kind);
@@ -234,6 +254,18 @@ export class ChatView {
   #find(selector: string): HTMLElement | null {
     return this.#element.renderRoot.querySelector<HTMLElement>(selector);
   }
+}
+
+/** A source as the host page's functions know entities. */
+function asEntity({ id, title, icon, interactive, group, data }: Source): Entity {
+  return {
+    id: id ?? '',
+    title: title ?? '',
+    ...(icon ? { icon } : {}),
+    ...(interactive === undefined ? {} : { interactive }),
+    ...(group ? { group } : {}),
+    data: data as Record<string, string>,
+  };
 }
 
 function labelsOf(t: Translate): MarkdownLabels {

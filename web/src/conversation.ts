@@ -9,7 +9,13 @@ import { type ConversationHost, report } from './conversation-host.js';
 import { ChatKitError, ChatKitRequestError, isPassing } from './errors.js';
 import { Follower } from './follower.js';
 import { LOCAL_PREFIX, lastUserMessage, userText } from './items.js';
-import type { CustomAction, StreamRequest, UserMessageInput, UserMessageItem } from './protocol.js';
+import type {
+  CustomAction,
+  StreamRequest,
+  StructuredSubmission,
+  UserMessageInput,
+  UserMessageItem,
+} from './protocol.js';
 import { INITIAL_STATE, reduce } from './state.js';
 import { Store } from './store.js';
 import { fetchNewest, fetchPage } from './thread-loader.js';
@@ -167,6 +173,21 @@ export class Conversation {
       report(this.#host, error);
       throw error;
     }
+  }
+
+  /** Answers the questions of an item. Resolves when the server has taken the answers. */
+  async answer(itemId: string, input: StructuredSubmission): Promise<void> {
+    this.#requireIdle();
+    const { threadId, items } = this.store.value;
+    if (threadId === null) return;
+    this.store.dispatch({ type: 'asked', message: null });
+    await this.#begin(
+      {
+        type: 'threads.add_structured_input',
+        params: { thread_id: threadId, item_id: itemId, input },
+      },
+      { items, text: null },
+    );
   }
 
   stop(): void {

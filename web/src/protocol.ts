@@ -18,7 +18,7 @@ export interface Thread {
   title?: string | null;
   created_at: string;
   status?: ThreadStatus;
-  /** Domains from which images may be loaded. */
+  /** Where images in answers may come from; left out, from nowhere. */
   allowed_image_domains?: string[] | null;
 }
 
@@ -71,6 +71,16 @@ export interface Source {
   url?: string;
   filename?: string;
   description?: string | null;
+  attribution?: string | null;
+  timestamp?: string | null;
+  group?: string | null;
+  /** The rest is of entities only. */
+  id?: string;
+  icon?: string | null;
+  label?: string | null;
+  inline_label?: string | null;
+  interactive?: boolean;
+  data?: JsonObject;
 }
 
 export interface Annotation {
@@ -94,7 +104,9 @@ export interface Task {
   title?: string | null;
   content?: string | null;
   status_indicator?: string;
+  icon?: string | null;
   sources?: Source[];
+  title_query?: string | null;
   queries?: string[];
 }
 
@@ -108,6 +120,39 @@ export interface Workflow {
 export interface WorkflowItem extends ItemBase {
   type: 'workflow';
   workflow: Workflow;
+}
+
+export interface TaskItem extends ItemBase {
+  type: 'task';
+  task: Task;
+}
+
+export interface GeneratedImageItem extends ItemBase {
+  type: 'generated_image';
+  image?: { id: string; url: string } | null;
+  /** From 0 to 1, while it is made; not part of what is stored. */
+  progress?: number | null;
+}
+
+interface Answered {
+  id: string;
+  question: string;
+  answer?: { values?: string[]; skipped?: boolean } | null;
+}
+
+export type StructuredInput =
+  | (Answered & { type: 'multiple_choice'; options: { value: string }[]; multiple?: boolean })
+  | (Answered & { type: 'freeform'; description?: string | null });
+
+export interface StructuredInputItem extends ItemBase {
+  type: 'structured_input';
+  status: 'pending' | 'answered' | 'skipped';
+  inputs: StructuredInput[];
+}
+
+export interface StructuredSubmission {
+  status: 'answered' | 'skipped';
+  answers: Record<string, { values: string[]; skipped: boolean }>;
 }
 
 export interface ClientToolCallItem extends ItemBase {
@@ -135,6 +180,9 @@ export type ThreadItem =
   | UserMessageItem
   | AssistantMessageItem
   | WorkflowItem
+  | TaskItem
+  | GeneratedImageItem
+  | StructuredInputItem
   | ClientToolCallItem
   | WidgetItem
   | UnknownItem;
@@ -158,6 +206,11 @@ export type ItemUpdate =
       component_id: string;
       delta: string;
       done: boolean;
+    }
+  | {
+      type: 'generated_image.updated';
+      image: { id: string; url: string };
+      progress?: number | null;
     };
 
 export type StreamEvent =
@@ -178,6 +231,10 @@ export type StreamRequest =
   | { type: 'threads.create'; params: { input: UserMessageInput } }
   | { type: 'threads.add_user_message'; params: { thread_id: string; input: UserMessageInput } }
   | { type: 'threads.add_client_tool_output'; params: { thread_id: string; result: unknown } }
+  | {
+      type: 'threads.add_structured_input';
+      params: { thread_id: string; item_id: string; input: StructuredSubmission };
+    }
   | { type: 'threads.retry_after_item'; params: { thread_id: string; item_id: string } }
   | {
       type: 'threads.custom_action';

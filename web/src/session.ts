@@ -17,6 +17,7 @@ import { markdownPart } from './view/markdown-view.js';
 
 interface SessionEvents {
   'chatkit.ready': undefined;
+  'chatkit.deeplink': { name: string; data: Record<string, string> };
   'chatkit.history.open': undefined;
   'chatkit.history.close': undefined;
   'chatkeep.title': { threadId: string | null; title: string | null };
@@ -131,6 +132,8 @@ export class ChatSession {
       // What fails is on the screen by then, and its text is back in the composer.
       this.send(input).catch(() => undefined);
     },
+    deepLink: (name: string, data: Record<string, string>): void =>
+      this.#emit('chatkit.deeplink', { name, data }),
     historyToggled: (open: boolean): void =>
       this.#emit(open ? 'chatkit.history.open' : 'chatkit.history.close', undefined),
     failed: (error: unknown): void =>

@@ -2,7 +2,7 @@
 import type { HistoryState } from '../history.js';
 import type { Translate } from '../locales.js';
 import type { ChatKitOptions } from '../options.js';
-import type { UserContent, WidgetItem } from '../protocol.js';
+import type { Source, StructuredSubmission, UserContent, WidgetItem } from '../protocol.js';
 import type { ViewState } from '../state.js';
 import type { WidgetAction } from '../widgets/widgets.js';
 
@@ -10,6 +10,10 @@ export interface Actions {
   send(content: UserContent[]): void;
   stop(): void;
   retry(): void;
+  answer(itemId: string, input: StructuredSubmission): void;
+  /** Tells the host page of a click on an entity, or on one of its own links. */
+  entity(source: Source): void;
+  deepLink(name: string, data: Record<string, string>): void;
   open(threadId: string | null): void;
   feedback(itemId: string, kind: 'positive' | 'negative'): void;
   /** Carries out an action of a widget; settles when it is over. */
