@@ -81,6 +81,9 @@ const LIGHTNESS: [number, number][] = [
   [1000, 0.2],
 ];
 
+/** By how much the dark half of the greys is darker than that of the colours. */
+const GREY_DROP = 0.11;
+
 /** Longest CSS value that is taken from a widget. */
 const MAX_LENGTH = 160;
 
@@ -112,7 +115,10 @@ function primitive(value: string): string | undefined {
   const family = Object.hasOwn(FAMILIES, name) ? FAMILIES[name] : undefined;
   if (!family) return undefined;
   const [hue, chroma] = family;
-  const lightness = lightnessOf(Math.min(Number(step), 1000));
+  const bounded = Math.min(Number(step), 1000);
+  // Dark greys are as dark as the text on white; dark colours still have to be seen as colours.
+  const grey = chroma < 0.05 ? Math.min(Math.max(bounded - 500, 0) / 100, 1) * GREY_DROP : 0;
+  const lightness = Math.max(lightnessOf(bounded) - grey, 0.12);
   // Very light and very dark colours have little room for chroma.
   const reach = Math.max(0, 1 - ((lightness - 0.62) / 0.38) ** 2);
   const room = lightness > 0.62 ? reach : Math.min(1, lightness / 0.5);

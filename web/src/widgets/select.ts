@@ -115,6 +115,7 @@ class SelectView {
   #popup(): TemplateResult {
     const { t } = this.#scope.surface.context;
     const { active, query } = this.#chosen;
+    const label = labelId(this.#scope, text(this.#node.props, 'name') ?? '');
     const options = this.#options;
     const activeId = active >= 0 ? `${this.#id}-${active}` : nothing;
     return html`<div class="w-popup" ${popover({ side: 'bottom', align: 'start', asWide: true }, () => this.#close(false))}>
@@ -126,7 +127,7 @@ class SelectView {
               @input=${this.#onSearch} @keydown=${(event: KeyboardEvent) => this.#onListKey(event, true)}>`
           : nothing
       }
-      <div class="w-options" role="listbox" id="${this.#id}-list" aria-label=${text(this.#node.props, 'placeholder') ?? text(this.#node.props, 'name') ?? ''}>
+      <div class="w-options" role="listbox" id="${this.#id}-list" aria-labelledby=${label ?? nothing} aria-label=${text(this.#node.props, 'placeholder') ?? text(this.#node.props, 'name') ?? ''}>
         ${options.map((option, index) => this.#option(option, index))}
       </div>
       ${options.length === 0 ? html`<div class="w-none" role="status">${t('widget.nothing')}</div>` : nothing}
