@@ -88,7 +88,7 @@ def _texts() -> Node:
         row(
             text("italic", italic=True),
             text("struck", lineThrough=True),
-            text("red-600", color="red-600"),
+            text("red", color={"light": "red-600", "dark": "red-300"}),
             text("pair", color={"light": "purple-700", "dark": "purple-300"}),
         ),
         text("Two lines at most. " * 14, maxLines=2),
@@ -210,7 +210,7 @@ def split_rows() -> Node:
 
 
 def _layout() -> Node:
-    pair = {"light": "green-200", "dark": "green-800"}
+    pair = {"light": "green-200", "dark": "green-1000"}
     return card(
         *("Layout", "square-code"),
         row(

@@ -55,8 +55,8 @@ function look(props: JsonObject, sizes: readonly string[]): Look {
 
 export const title: Component = ({ props }) => {
   const { size, weight, cut } = look(props, TITLE_SIZES);
-  return html`<h3 class="w-text w-title" dir="auto" data-size=${size} data-weight=${weight ?? 'semibold'}
-    data-cut=${cut ?? 'no'} ${styled(textStyle(props))}>${shown(props.value)}</h3>`;
+  return html`<h2 class="w-text w-title" dir="auto" data-size=${size} data-weight=${weight ?? 'semibold'}
+    data-cut=${cut ?? 'no'} ${styled(textStyle(props))}>${shown(props.value)}</h2>`;
 };
 
 export const caption: Component = ({ props }) => {
