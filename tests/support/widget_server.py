@@ -163,7 +163,7 @@ class WidgetServer(ChatKitServer[RequestContext]):
                     id=self.store.generate_item_id("message", thread, context),
                     thread_id=thread.id,
                     created_at=datetime.now(UTC),
-                    content=[AssistantMessageContent(text=f"Got `{action.type} {said}`")],
+                    content=[AssistantMessageContent(text=f"Got {action.type} `{said}`")],
                 )
             )
 
