@@ -186,6 +186,10 @@ export class ChatView {
   /** A finished answer is read out once; while it was written, nothing was. */
   #announce(): void {
     const item = this.#model.conversation.store.value.items.at(-1);
+    if (item?.type === 'widget') {
+      const said = item.copy_text || this.#model.t('message.widget');
+      this.#announcement = said.slice(0, MAX_ANNOUNCEMENT);
+    }
     if (item?.type !== 'assistant_message') return;
     const text = markdownPart.value?.renderMarkdown(answerText(item), this.#labels);
     for (const head of text?.querySelectorAll('.code-head') ?? []) head.remove();

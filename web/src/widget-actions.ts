@@ -6,7 +6,7 @@ import type { ChatKitOptions } from './options.js';
 import type { WidgetItem } from './protocol.js';
 import type { WidgetAction } from './widgets/widgets.js';
 
-export interface ActionSurroundings {
+interface ActionSurroundings {
   conversation: Conversation;
   options: ChatKitOptions;
   t: Translate;

@@ -25,7 +25,7 @@ import {
 
 export const styles = css;
 
-export interface ChartContext {
+interface ChartContext {
   t: Translate;
   locale: string;
 }

@@ -3,7 +3,7 @@
 import { type Point, segments } from './curves.js';
 import type { ChartModel, Series } from './model.js';
 
-export interface Size {
+interface Size {
   width: number;
   height: number;
 }
@@ -55,7 +55,7 @@ export function labelStep(plot: Plot, { labels }: ChartModel): number {
 /** Longest label that is written out below the axis. */
 export const MAX_LABEL = 14;
 
-export interface Bar {
+interface Bar {
   row: number;
   x: number;
   y: number;

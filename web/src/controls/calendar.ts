@@ -15,7 +15,7 @@ export function dateOf(day: string): Date {
   return new Date(`${day}T12:00:00Z`);
 }
 
-export function iso(date: Date): string {
+function iso(date: Date): string {
   return Number.isNaN(date.getTime()) ? '' : date.toISOString().slice(0, 10);
 }
 

@@ -1,6 +1,6 @@
 /** Which of a list of options is meant: moved by keys, found by typing, skipped when disabled. */
 
-export interface Choosable {
+interface Choosable {
   label: string;
   disabled?: boolean;
 }

@@ -6,10 +6,10 @@ import { nothing } from 'lit';
 import { AsyncDirective } from 'lit/async-directive.js';
 import { type DirectiveResult, directive, type ElementPart } from 'lit/directive.js';
 
-export type Side = 'top' | 'bottom' | 'left' | 'right';
-export type Align = 'start' | 'center' | 'end';
+type Side = 'top' | 'bottom' | 'left' | 'right';
+type Align = 'start' | 'center' | 'end';
 
-export interface Placement {
+interface Placement {
   side: Side;
   align: Align;
   /** It is at least as wide as its control. */
@@ -88,7 +88,7 @@ function within(start: number, size: number, room: number): number {
 }
 
 /** Where the popup goes; on the other side of its control when there is more room. */
-export function spotOf(
+function spotOf(
   { side, align }: Pick<Placement, 'side' | 'align'>,
   at: { left: number; top: number; right: number; bottom: number },
   width: number,

@@ -1,7 +1,7 @@
 /** Colours of widgets: tokens, steps of a palette of our own, and CSS colours as they are. */
 import { isObject } from './node.js';
 
-export type ColorUse = 'text' | 'background' | 'border' | 'chart';
+type ColorUse = 'text' | 'background' | 'border' | 'chart';
 
 const TOKENS: Record<ColorUse, Record<string, string>> = {
   text: {

@@ -19,7 +19,7 @@ export interface Scope {
 
 export type Component = (node: WidgetNode, scope: Scope) => unknown;
 
-export function fieldKey(form: string, name: string): string {
+function fieldKey(form: string, name: string): string {
   return `${form}|${name}`;
 }
 
@@ -36,7 +36,7 @@ export function labelId(scope: Scope, name: string): string | undefined {
 }
 
 /** Whether a node is a form: its fields are its own. */
-export function isForm({ type, props }: WidgetNode): boolean {
+function isForm({ type, props }: WidgetNode): boolean {
   return type === 'Form' || (type === 'Card' && props.asForm === true);
 }
 

@@ -26,7 +26,7 @@ function lines(props: JsonObject, name: string): number | undefined {
   return value !== undefined && value >= 1 ? Math.min(Math.floor(value), MAX_LINES) : undefined;
 }
 
-export function textStyle(props: JsonObject): Style {
+function textStyle(props: JsonObject): Style {
   const clamp = lines(props, 'maxLines');
   const least = lines(props, 'minLines');
   return {
