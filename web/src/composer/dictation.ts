@@ -3,7 +3,7 @@
  * microphone is held only while it is recorded.
  */
 import { html, type TemplateResult } from 'lit';
-import { styleMap } from 'lit/directives/style-map.js';
+import { styled } from '../controls/styled.js';
 import { isAbort } from '../errors.js';
 import type { MessageKey, Translate } from '../locales.js';
 import css from './dictation.css';
@@ -64,7 +64,7 @@ export class Dictation {
           ? html`<span class="spinner" aria-hidden="true"></span>`
           : html`<span class="levels" aria-hidden="true">${Array.from(
               { length: BARS },
-              (_, index) => html`<i style=${styleMap({ '--level': String(level(index)) })}></i>`,
+              (_, index) => html`<i ${styled({ '--level': String(level(index)) })}></i>`,
             )}</span>`
       }
     </span>`;

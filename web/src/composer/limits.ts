@@ -38,24 +38,36 @@ export function sift<F extends FileLike>(
   return { taken, refused };
 }
 
+const CODE =
+  /\.(txt|log|ini|toml|ya?ml|sql|py|rs|go|java|kt|c|h|cc|cpp|cs|rb|php|swift|ts|tsx|jsx|sh|tex|diff)$/i;
+
+/** The type of a file; systems know few types of text by name, and servers want to be told of one. */
+export function typeOf({ type, name }: Pick<FileLike, 'type' | 'name'>): string {
+  if (type !== '') return type.toLowerCase();
+  if (/\.(md|markdown)$/i.test(name)) return 'text/markdown';
+  return CODE.test(name) ? 'text/plain' : 'application/octet-stream';
+}
+
 /** Accepted by its type or by its extension, as a file picker does it. */
 function isAccepted(file: FileLike, accept: AttachmentOptions['accept']): boolean {
   if (!accept) return true;
   const name = file.name.toLowerCase();
   return Object.entries(accept).some(
     ([pattern, extensions]) =>
-      isOfType(file.type, pattern) ||
+      isOfType(typeOf(file), pattern) ||
       extensions.some((extension) => name.endsWith(extension.toLowerCase())),
   );
 }
 
 function sizeLimit(file: FileLike, maxSize: AttachmentOptions['maxSize']): number {
   if (maxSize === undefined || typeof maxSize === 'number') return maxSize ?? DEFAULT_SIZE;
-  const exact = maxSize[file.type.split(';', 1)[0]?.toLowerCase() ?? ''];
+  const type = typeOf(file);
   const fits = Object.entries(maxSize).find(
-    ([pattern]) => pattern.includes('/') && isOfType(file.type, pattern),
+    ([pattern]) => pattern.includes('/') && isOfType(type, pattern),
   );
-  return (file.type && exact) || (fits?.[1] ?? maxSize['*'] ?? maxSize[''] ?? DEFAULT_SIZE);
+  return (
+    maxSize[type.split(';', 1)[0] ?? ''] ?? fits?.[1] ?? maxSize['*'] ?? maxSize[''] ?? DEFAULT_SIZE
+  );
 }
 
 function isOfType(type: string, pattern: string): boolean {
@@ -63,11 +75,6 @@ function isOfType(type: string, pattern: string): boolean {
   const [ownKind, ownSubtype] = (type.toLowerCase().split(';', 1)[0] ?? '').split('/');
   if (kind === '*') return true;
   return kind === ownKind && (subtype === '*' || subtype === ownSubtype);
-}
-
-/** The `accept` attribute of a file picker. */
-export function acceptAttribute(accept: AttachmentOptions['accept']): string | null {
-  return accept ? Object.entries(accept).flat(2).join(',') : null;
 }
 
 export function bytes(size: number, locale: string): string {

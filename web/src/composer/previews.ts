@@ -1,7 +1,7 @@
 /** A card beside a tag or an option that says more of its entity, once the host has said it. */
 import type { Entity } from '@openai/chatkit';
 import { html, type LitElement, nothing, type TemplateResult } from 'lit';
-import { styleMap } from 'lit/directives/style-map.js';
+import { styled } from '../controls/styled.js';
 import type { ChatKitOptions } from '../options.js';
 import { previewBody } from './preview-body.js';
 import css from './previews.css';
@@ -51,7 +51,7 @@ class Previews {
   render(): TemplateResult | typeof nothing {
     if (!this.#shown) return nothing;
     const { entity, preview, place } = this.#shown;
-    return html`<div class="preview" part="preview" role="tooltip" style=${styleMap(place)}>
+    return html`<div class="preview" part="preview" role="tooltip" ${styled(place)}>
       ${previewBody(entity, preview)}
     </div>`;
   }
@@ -100,8 +100,8 @@ function placeBeside(anchor: Element, root: Element): Record<string, string> {
   const below = frame.bottom - box.bottom;
   const upright: Record<string, string> =
     above >= below || above > 160
-      ? { bottom: px(frame.bottom - box.top + MARGIN), maxHeight: px(above - 2 * MARGIN) }
-      : { top: px(box.bottom - frame.top + MARGIN), maxHeight: px(below - 2 * MARGIN) };
+      ? { bottom: px(frame.bottom - box.top + MARGIN), 'max-height': px(above - 2 * MARGIN) }
+      : { top: px(box.bottom - frame.top + MARGIN), 'max-height': px(below - 2 * MARGIN) };
   return { width: px(width), left: px(left), ...upright };
 }
 

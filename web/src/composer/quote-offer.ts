@@ -1,6 +1,6 @@
 /** Offers to quote what is selected of an answer. */
 import { html, type LitElement, nothing, type TemplateResult } from 'lit';
-import { styleMap } from 'lit/directives/style-map.js';
+import { styled } from '../controls/styled.js';
 import type { Translate } from '../locales.js';
 import { rangeIn } from '../selection.js';
 import { icon } from '../view/icons.js';
@@ -36,7 +36,7 @@ export class QuoteOffer {
     if (words === null) return nothing;
     const place = { left: `${this.#place.left}px`, top: `${this.#place.top}px` };
     // The button must not take the selection away before it is pressed.
-    return html`<button type="button" class="quote-offer" part="quote-button" style=${styleMap(place)}
+    return html`<button type="button" class="quote-offer" part="quote-button" ${styled(place)}
       @pointerdown=${(event: Event) => event.preventDefault()}
       @click=${() => {
         this.#words = null;

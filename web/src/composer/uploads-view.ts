@@ -1,7 +1,7 @@
 /** The files of the message that is being written. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
-import { styleMap } from 'lit/directives/style-map.js';
+import { styled } from '../controls/styled.js';
 import type { Translate } from '../locales.js';
 import { fileIcon } from '../view/files.js';
 import { icon } from '../view/icons.js';
@@ -59,5 +59,5 @@ function progress({ name, progress: share }: Upload, t: Translate): TemplateResu
   const percent = share === null ? null : Math.round(share * 100);
   return html`<span class="upload-progress" role="progressbar" aria-label=${t('attach.progress', { name })}
     aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percent ?? nothing} ?data-unknown=${percent === null}
-    style=${styleMap({ '--done': `${percent ?? 25}%` })}></span>`;
+    ${styled({ '--done': `${percent ?? 25}%` })}></span>`;
 }

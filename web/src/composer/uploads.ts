@@ -6,17 +6,15 @@ import type { ChatKitClient } from '../client.js';
 import { ChatKitProtocolError, ChatKitRequestError } from '../errors.js';
 import type { ChatKitOptions } from '../options.js';
 import type { Attachment } from '../protocol.js';
+import { typeOf } from './limits.js';
 import { sendParcel } from './sending.js';
 import type { Upload } from './upload.js';
 import css from './uploads.css';
 
-export { acceptAttribute, bytes, sift } from './limits.js';
+export { bytes, sift } from './limits.js';
 export { uploadList } from './uploads-view.js';
 
 export const styles = css;
-
-const CODE =
-  /\.(txt|log|ini|toml|ya?ml|sql|py|rs|go|java|kt|c|h|cc|cpp|cs|rb|php|swift|ts|tsx|jsx|sh|tex|diff)$/i;
 
 /** Uploads at once; the rest wait. */
 const MAX_PARALLEL = 3;
@@ -91,7 +89,7 @@ class FileUpload implements Upload {
     this.key = key;
     this.name = file.name;
     this.size = file.size;
-    this.mimeType = file.type || typeByName(file.name);
+    this.mimeType = typeOf(file);
     this.#file = file;
     this.#context = context;
     this.#inTurn = inTurn;
@@ -188,12 +186,6 @@ class FileUpload implements Upload {
       this.#context.changed();
     });
   }
-}
-
-/** Systems know few types of text by name; servers want to be told of one. */
-function typeByName(name: string): string {
-  if (/\.(md|markdown)$/i.test(name)) return 'text/markdown';
-  return CODE.test(name) ? 'text/plain' : 'application/octet-stream';
 }
 
 function checked(value: unknown): Attachment {

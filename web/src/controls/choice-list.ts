@@ -1,9 +1,9 @@
 /** A listbox that pops up above its frame, for buttons and for searches in a field. */
 import { html, nothing, type TemplateResult } from 'lit';
-import { styleMap } from 'lit/directives/style-map.js';
 import { icon } from '../view/icons.js';
 import type { Choice, Room } from './choice.js';
 import css from './choice-list.css';
+import { styled } from './styled.js';
 
 export const styles = css;
 
@@ -27,8 +27,8 @@ export interface ListModel {
 
 export function choiceList(model: ListModel): TemplateResult {
   const { id, label, choices, active, room, onKey, foot } = model;
-  const place = { '--at': `${room.at}px`, maxHeight: `${Math.max(96, room.height - MARGIN)}px` };
-  return html`<div class="popup" part="popup" style=${styleMap(place)}
+  const place = { '--at': `${room.at}px`, 'max-height': `${Math.max(96, room.height - MARGIN)}px` };
+  return html`<div class="popup" part="popup" ${styled(place)}
     @pointerdown=${(event: Event) => onKey || event.preventDefault()}>
     ${
       choices.length === 0
