@@ -179,11 +179,15 @@ export class ChatView {
   /** Whoever selects a part of an answer may quote it. */
   readonly #onSelecting = (): void => {
     if (this.#offer) this.#offer.look();
-    else if (this.#find('.log')) void this.#loadOffer();
+    else if (this.#isSelecting()) void this.#loadOffer();
   };
 
+  #isSelecting(): boolean {
+    const root = this.#find('.root');
+    return root !== null && rangeIn(root)?.collapsed === false;
+  }
+
   async #loadOffer(): Promise<void> {
-    if (!rangeIn(this.#find('.log') as HTMLElement)) return;
     const { QuoteOffer } = await quotePart.load().catch(() => ({ QuoteOffer: null }));
     if (!QuoteOffer || this.#offer) return;
     this.#offer = new QuoteOffer(this.#element, (words) => this.composer.quote(words));
@@ -193,9 +197,7 @@ export class ChatView {
 
   /** Gone with the selection. */
   readonly #onSelection = (): void => {
-    const log = this.#find('.log');
-    const range = log && rangeIn(log);
-    if (!range || range.collapsed) this.#offer?.look();
+    if (!this.#isSelecting()) this.#offer?.look();
   };
 
   readonly #sizeOf = ({ id }: Attachment): string | null => {

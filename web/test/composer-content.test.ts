@@ -60,6 +60,7 @@ test('behind a tag "@" searches and "/" does not', () => {
   const after = (words: string) => triggerAt(joined([ADA], text(words)), 1 + words.length);
   assert.deepEqual(after('@b'), { kind: '@', from: 1, to: 3, query: 'b' });
   assert.equal(after('/b'), null);
+  assert.deepEqual(after('\n/b'), { kind: '/', from: 2, to: 4, query: 'b' });
 });
 
 test('content goes into the field and comes back, with places', () => {

@@ -111,6 +111,7 @@ function attachButton(
         const input = event.currentTarget as HTMLInputElement;
         composer.attach([...(input.files ?? [])]);
         input.value = ''; // the same file may be chosen again
+        composer.focus();
       }} />`;
 }
 

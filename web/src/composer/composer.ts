@@ -9,7 +9,7 @@ import type { ChatKitOptions } from '../options.js';
 import type { Attachment, InferenceOptions, Unsent, UserMessageInput } from '../protocol.js';
 import type { View } from '../view/context.js';
 import { closedBanner, composerView, isLocked } from './composer-view.js';
-import { type Content, complete, joined, text, triggerAt, trimmed } from './content.js';
+import { type Content, complete, joined, slice, text, triggerAt, trimmed } from './content.js';
 import type { Dictation } from './dictation.js';
 import { type Draft, Drafts, EMPTY_DRAFT } from './drafts.js';
 import { Editor } from './editor.js';
@@ -205,6 +205,7 @@ export class Composer {
     const view = this.#services.view();
     const { uploads } = this.#draft;
     this.waiting = false;
+    this.note = null;
     if (!this.canSend(view) || (this.dictation && this.dictation.state !== 'idle')) return;
     if (uploads.some((upload) => upload.state === 'sending')) this.waiting = true;
     else if (uploads.some((upload) => upload.state === 'failed')) {
@@ -322,12 +323,16 @@ export class Composer {
     client.call('attachments.delete', { attachment_id: attachment.id }).catch(report);
   }
 
-  /** Puts words at the caret, apart from what stands before them. */
+  /** Puts words at the caret, apart from what stands around them. */
   #write(words: string): void {
     const { editor } = this;
-    const { start } = editor.place;
-    const before = editor.content.length > 0 ? textBefore(editor.content, start) : '';
-    editor.insert(text(/\S$/.test(before) ? ` ${words}` : words));
+    const { start, end } = editor.place;
+    const [before = '', after = ''] = [
+      slice(editor.content, start - 1, start),
+      slice(editor.content, end, end + 1),
+    ].map(([part]) => part?.text);
+    const lead = /\S$/.test(before) ? ' ' : '';
+    editor.insert(text(`${lead}${words}${/^\w/.test(after) ? ' ' : ''}`));
     this.focus();
   }
 
@@ -373,15 +378,4 @@ export class Composer {
     this.#draft = { ...this.#draft, ...change };
     this.#host.requestUpdate();
   }
-}
-
-function textBefore(content: Content, place: number): string {
-  let rest = place;
-  let last = '';
-  for (const part of content) {
-    if (rest <= 0) break;
-    last = part.type === 'input_tag' ? part.text : part.text.slice(0, rest);
-    rest -= part.type === 'input_tag' ? 1 : part.text.length;
-  }
-  return last;
 }

@@ -89,7 +89,9 @@ export interface Trigger {
 
 /** Longer words are no queries. */
 const MAX_QUERY = 60;
-const TAGGING = /(?:^|[\s(])(@)([^\s@]*)$/;
+/** Stands for a tag where text is searched. */
+const OBJECT = '\uFFFC';
+const TAGGING = /(?:^|[\s(\uFFFC])(@)([^\s@]*)$/;
 const COMMAND = /(?:^|\n)[^\S\n]*(\/)([^\s/]*)$/;
 
 /** What is being searched for in front of the caret, if it looks like a search. */
@@ -97,8 +99,8 @@ export function triggerAt(content: Content, caret: number): Trigger | null {
   const before = slice(content, Math.max(0, caret - MAX_QUERY - 1), caret);
   const last = before.at(-1);
   if (last?.type !== 'input_text') return null;
-  // Behind a tag a sign begins a word as well.
-  const found = TAGGING.exec(last.text) ?? (before.length === 1 ? COMMAND.exec(last.text) : null);
+  const words = before.length === 1 ? last.text : OBJECT + last.text;
+  const found = TAGGING.exec(words) ?? COMMAND.exec(words);
   if (!found) return null;
   const [, kind, query = ''] = found;
   return { kind: kind as Trigger['kind'], from: caret - query.length - 1, to: caret, query };

@@ -46,16 +46,19 @@ export class QuoteOffer {
 
   #selected(): { words: string; left: number; top: number } | null {
     const root = this.#host.renderRoot.querySelector('.root');
-    const log = this.#host.renderRoot.querySelector('.log');
-    const range = log && rangeIn(log);
-    if (!root || !range || range.collapsed) return null;
+    const range = root && rangeIn(root);
+    if (!range || range.collapsed) return null;
+    const { startContainer: start } = range;
+    const answer = (start instanceof Element ? start : start.parentElement)?.closest('.answer');
+    const text = [...(answer?.querySelectorAll(':scope > .markdown') ?? [])].at(-1);
+    if (!text) return null;
     const live = document.createRange();
-    live.setStart(range.startContainer, range.startOffset);
+    live.setStart(start, range.startOffset);
     live.setEnd(range.endContainer, range.endOffset);
-    const common = live.commonAncestorContainer;
-    const element = common instanceof Element ? common : common.parentElement;
+    // Three clicks select to the beginning of what follows the paragraph.
+    if (!answer?.contains(range.endContainer)) live.setEnd(text, text.childNodes.length);
     const words = live.toString().trim();
-    if (!element?.closest('.answer') || words === '') return null;
+    if (words === '') return null;
     const box = live.getBoundingClientRect();
     const frame = root.getBoundingClientRect();
     const above = box.top - frame.top - 44;

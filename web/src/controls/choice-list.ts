@@ -52,14 +52,14 @@ export function choiceList(model: ListModel): TemplateResult {
 function option(model: ListModel, index: number): TemplateResult {
   const choice = model.choices[index] as Choice;
   const { label, detail, icon: name, disabled = false, selected } = choice;
-  return html`<div id="${model.id}-${index}" class="option" role="option" dir="auto"
+  return html`<div id="${model.id}-${index}" class="option" role="option"
     aria-selected=${selected ?? index === model.active} aria-disabled=${disabled}
     ?data-active=${index === model.active}
     @click=${() => disabled || model.pick(choice)} @pointermove=${() => model.activate(index)}>
     ${name ? icon(name) : nothing}
     <span class="option-text">
-      <span class="option-label">${label}</span>
-      ${detail ? html`<span class="option-detail">${detail}</span>` : nothing}
+      <span class="option-label"><bdi>${label}</bdi></span>
+      ${detail ? html`<span class="option-detail"><bdi>${detail}</bdi></span>` : nothing}
     </span>
     ${selected ? html`<span class="chosen">${icon('check')}</span>` : nothing}
   </div>`;
