@@ -43,6 +43,6 @@ def test_no_attachments_are_offered_where_none_are_taken() -> None:
 
 
 @pytest.mark.parametrize("transcribes", [True, False])
-def test_dictation_is_offered_where_speech_is_written_down(transcribes: bool) -> None:  # noqa: FBT001 - a parameter
+def test_dictation_is_offered_where_speech_is_written_down(transcribes: bool) -> None:
     """The page has a microphone only if the server can do something with it."""
     assert told(None, transcribes=transcribes)["dictation"] is transcribes
