@@ -21,7 +21,7 @@ _CHROMIUM = next(
     ),
     None,
 )
-_PATIENCE = 6_000  # milliseconds; only a failure takes that long
+_PATIENCE = 120_000  # milliseconds; only a failure takes that long
 expect.set_options(timeout=_PATIENCE)
 _FLAGS = [
     "--no-sandbox",

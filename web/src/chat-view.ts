@@ -12,13 +12,15 @@ import { previewPart, quotePart } from './composer/parts.js';
 import type { QuoteOffer } from './composer/quote-offer.js';
 import type { Conversation } from './conversation.js';
 import type { ThreadHistory } from './history.js';
-import { answerText } from './items.js';
+import { answerText, pendingInput } from './items.js';
 import type { Translate } from './locales.js';
 import type { MarkdownLabels } from './markdown-labels.js';
 import type { ChatKitOptions } from './options.js';
-import type { Attachment, UserContent, UserMessageInput } from './protocol.js';
+import type { Attachment, Source, UserContent, UserMessageInput } from './protocol.js';
 import { rangeIn } from './selection.js';
+import { CardKeeper } from './view/card-keeper.js';
 import type { Actions, View } from './view/context.js';
+import { extras } from './view/extras-part.js';
 import { header } from './view/header.js';
 import { HistoryPanel } from './view/history-panel.js';
 import { icon } from './view/icons.js';
@@ -49,6 +51,7 @@ export interface ChatHost {
   toolChanged(toolId: string | null): void;
   report(error: unknown): void;
   historyToggled(open: boolean): void;
+  deepLink(name: string, data: Record<string, string>): void;
 }
 
 export class ChatView {
@@ -60,6 +63,7 @@ export class ChatView {
   readonly #scroll: ScrollKeeper;
   readonly #drop: Drop;
   #offer: QuoteOffer | null = null;
+  readonly #card = new CardKeeper(() => this.#view());
   #model: ChatModel;
   #labels: MarkdownLabels;
   #ratings = new Map<string, 'positive' | 'negative'>();
@@ -96,6 +100,7 @@ export class ChatView {
     this.composer.disconnect();
     document.removeEventListener('selectionchange', this.#onSelection);
     this.#scroll.detach();
+    this.#card.hide();
   }
 
   toEnd(): void {
@@ -136,7 +141,7 @@ export class ChatView {
               : html`<button type="button" class="jump" part="jump" aria-label=${t('chat.jump')} title=${t('chat.jump')}
                   @click=${() => this.toEnd()}>${icon('arrowDown')}</button>`
           }
-          ${footNotices(view, this.#labels)} ${state.missing ? nothing : this.composer.render(view)}
+          ${footNotices(view, this.#labels)} ${state.missing ? nothing : this.#entry(view)}
           ${this.#disclaimer(view)}
         </div>
       </div>
@@ -156,6 +161,7 @@ export class ChatView {
     return messages(view, {
       labels: this.#labels,
       ratings: this.#ratings,
+      card: this.#card,
       sizeOf: this.#sizeOf,
     });
   }
@@ -166,6 +172,14 @@ export class ChatView {
     const redraw = (): void => this.#element.requestUpdate();
     markdownPart.load().then(redraw, redraw);
     return !state.answering;
+  }
+
+  /** Where the reader writes: the composer, or the questions that wait for an answer. */
+  #entry(view: View): unknown {
+    const asked = pendingInput(view.state.items);
+    if (!asked || view.state.live.has(asked.id)) return this.composer.render(view);
+    const composer = this.composer.render(view);
+    return lazy(extras, (part) => part.questions(asked, view), nothing, composer);
   }
 
   #disclaimer({ options }: View): TemplateResult | typeof nothing {
@@ -220,7 +234,8 @@ export class ChatView {
   updated(): void {
     this.#scroll.attach(this.#find('.scroller'));
     const { autoScroll = true } = this.#model.options.thread ?? {};
-    if (autoScroll || !this.#wasAnswering) this.#scroll.settle();
+    this.#scroll.follows = autoScroll || !this.#wasAnswering;
+    if (this.#scroll.follows) this.#scroll.settle();
   }
 
   /** A finished answer is read out once; while it was written, nothing was. */
@@ -261,6 +276,10 @@ export class ChatView {
     tagLeft: () => previewPart.value?.previews(this.#element).hide(),
     // What fails is in the conversation's state by then, and on the screen.
     retry: () => void this.#model.conversation.retry().catch(() => undefined),
+    answer: (itemId, input) =>
+      void this.#model.conversation.answer(itemId, input).catch(() => undefined),
+    entity: (source) => this.#model.options.entities?.onClick?.(asEntity(source)),
+    deepLink: (name, data) => this.#host.deepLink(name, data),
     open: (threadId) => this.#host.open(threadId),
     feedback: (itemId, kind) => {
       this.#ratings = new Map(this.#ratings).set(itemId, kind);
@@ -304,6 +323,18 @@ function entityOf({ id, text, group, data, interactive }: Tag): Entity {
     ...(group ? { group } : {}),
     ...(data ? { data: data as Record<string, string> } : {}),
     ...(interactive === undefined ? {} : { interactive }),
+  };
+}
+
+/** A source as the host page's functions know entities. */
+function asEntity({ id, title, icon, interactive, group, data }: Source): Entity {
+  return {
+    id: id ?? '',
+    title: title ?? '',
+    ...(icon ? { icon } : {}),
+    ...(interactive === undefined ? {} : { interactive }),
+    ...(group ? { group } : {}),
+    data: data as Record<string, string>,
   };
 }
 

@@ -13,6 +13,7 @@ import type {
   Attachment,
   JsonObject,
   StreamRequest,
+  StructuredSubmission,
   UserMessageInput,
   UserMessageItem,
 } from './protocol.js';
@@ -154,6 +155,21 @@ export class Conversation {
       { items, message: null },
     );
     await finished;
+  }
+
+  /** Answers the questions of an item. Resolves when the server has taken the answers. */
+  async answer(itemId: string, input: StructuredSubmission): Promise<void> {
+    this.#requireIdle();
+    const { threadId, items } = this.store.value;
+    if (threadId === null) return;
+    this.store.dispatch({ type: 'asked', message: null });
+    await this.#begin(
+      {
+        type: 'threads.add_structured_input',
+        params: { thread_id: threadId, item_id: itemId, input },
+      },
+      { items, message: null },
+    );
   }
 
   stop(): void {

@@ -34,7 +34,7 @@ type Params<K extends keyof OpenAIChatKit> = OpenAIChatKit[K] extends (...args: 
  * - `--chatkeep-column`: the width of the text column (44rem)
  *
  * Parts: `root`, `header`, `title`, `messages`, `user-message`, `bubble`, `assistant-message`,
- * `message-actions`, `workflow`, `sources`, `progress`, `notice`, `alert`, `start-screen`, `greeting`,
+ * `message-actions`, `workflow`, `sources`, `source-card`, `generated-image`, `questions`, `answers`, `progress`, `notice`, `alert`, `start-screen`, `greeting`,
  * `prompt`, `missing`, `composer`, `input`, `send-button`, `stop-button`, `model-button`,
  * `model-list`, `jump`, `disclaimer`, `history`.
  *

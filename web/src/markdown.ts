@@ -25,7 +25,7 @@ interface RenderEnv extends Env {
   labels: MarkdownLabels;
 }
 
-const SAFE_URL = /^(?:https?:\/\/|mailto:)/i;
+const SAFE_URL = /^(?:https?:\/\/|mailto:|chatkit-link:\/\/)/i;
 
 const ALLOWED_TAGS =
   'p h1 h2 h3 h4 h5 h6 ul ol li pre code blockquote table thead tbody tr th td em strong s a hr br input div span button sup'.split(

@@ -18,6 +18,8 @@ export interface Thread {
   title?: string | null;
   created_at: string;
   status?: ThreadStatus;
+  /** Where images in answers may come from; left out, from nowhere. */
+  allowed_image_domains?: string[] | null;
 }
 
 export interface Page<T> {
@@ -87,6 +89,16 @@ export interface Source {
   url?: string;
   filename?: string;
   description?: string | null;
+  attribution?: string | null;
+  timestamp?: string | null;
+  group?: string | null;
+  /** The rest is of entities only. */
+  id?: string;
+  icon?: string | null;
+  label?: string | null;
+  inline_label?: string | null;
+  interactive?: boolean;
+  data?: JsonObject;
 }
 
 export interface Annotation {
@@ -110,7 +122,9 @@ export interface Task {
   title?: string | null;
   content?: string | null;
   status_indicator?: string;
+  icon?: string | null;
   sources?: Source[];
+  title_query?: string | null;
   queries?: string[];
 }
 
@@ -124,6 +138,39 @@ export interface Workflow {
 export interface WorkflowItem extends ItemBase {
   type: 'workflow';
   workflow: Workflow;
+}
+
+export interface TaskItem extends ItemBase {
+  type: 'task';
+  task: Task;
+}
+
+export interface GeneratedImageItem extends ItemBase {
+  type: 'generated_image';
+  image?: { id: string; url: string } | null;
+  /** From 0 to 1, while it is made; not part of what is stored. */
+  progress?: number | null;
+}
+
+interface Answered {
+  id: string;
+  question: string;
+  answer?: { values?: string[]; skipped?: boolean } | null;
+}
+
+export type StructuredInput =
+  | (Answered & { type: 'multiple_choice'; options: { value: string }[]; multiple?: boolean })
+  | (Answered & { type: 'freeform'; description?: string | null });
+
+export interface StructuredInputItem extends ItemBase {
+  type: 'structured_input';
+  status: 'pending' | 'answered' | 'skipped';
+  inputs: StructuredInput[];
+}
+
+export interface StructuredSubmission {
+  status: 'answered' | 'skipped';
+  answers: Record<string, { values: string[]; skipped: boolean }>;
 }
 
 export interface ClientToolCallItem extends ItemBase {
@@ -142,6 +189,9 @@ export type ThreadItem =
   | UserMessageItem
   | AssistantMessageItem
   | WorkflowItem
+  | TaskItem
+  | GeneratedImageItem
+  | StructuredInputItem
   | ClientToolCallItem
   | UnknownItem;
 
@@ -156,7 +206,12 @@ export type ItemUpdate =
     }
   | { type: 'assistant_message.content_part.done'; content_index: number; content: OutputText }
   | { type: 'workflow.task.added'; task_index: number; task: Task }
-  | { type: 'workflow.task.updated'; task_index: number; task: Task };
+  | { type: 'workflow.task.updated'; task_index: number; task: Task }
+  | {
+      type: 'generated_image.updated';
+      image: { id: string; url: string };
+      progress?: number | null;
+    };
 
 export type StreamEvent =
   | { type: 'thread.created'; thread: Thread }
@@ -176,6 +231,10 @@ export type StreamRequest =
   | { type: 'threads.create'; params: { input: UserMessageInput } }
   | { type: 'threads.add_user_message'; params: { thread_id: string; input: UserMessageInput } }
   | { type: 'threads.add_client_tool_output'; params: { thread_id: string; result: unknown } }
+  | {
+      type: 'threads.add_structured_input';
+      params: { thread_id: string; item_id: string; input: StructuredSubmission };
+    }
   | { type: 'threads.retry_after_item'; params: { thread_id: string; item_id: string } }
   | {
       type: 'threads.custom_action';

@@ -23,6 +23,7 @@ import { markdownPart } from './view/markdown-view.js';
 
 interface SessionEvents {
   'chatkit.ready': undefined;
+  'chatkit.deeplink': { name: string; data: Record<string, string> };
   'chatkit.history.open': undefined;
   'chatkit.history.close': undefined;
   'chatkit.tool.change': { toolId: string | null };
@@ -143,6 +144,8 @@ export class ChatSession {
     },
     toolChanged: (toolId: string | null): void => this.#emit('chatkit.tool.change', { toolId }),
     report: (error: unknown): void => this.#dispatch('chatkit.error', { error }),
+    deepLink: (name: string, data: Record<string, string>): void =>
+      this.#emit('chatkit.deeplink', { name, data }),
     historyToggled: (open: boolean): void =>
       this.#emit(open ? 'chatkit.history.open' : 'chatkit.history.close', undefined),
   };

@@ -4,7 +4,7 @@ import type { Tag } from '../composer/content.js';
 import type { HistoryState } from '../history.js';
 import type { Translate } from '../locales.js';
 import type { ChatKitOptions } from '../options.js';
-import type { UserContent } from '../protocol.js';
+import type { Source, StructuredSubmission, UserContent } from '../protocol.js';
 import type { ViewState } from '../state.js';
 
 export interface Actions {
@@ -15,6 +15,10 @@ export interface Actions {
   tagEntered(tag: Tag, anchor: Element): void;
   tagLeft(): void;
   retry(): void;
+  answer(itemId: string, input: StructuredSubmission): void;
+  /** Tells the host page of a click on an entity, or on one of its own links. */
+  entity(source: Source): void;
+  deepLink(name: string, data: Record<string, string>): void;
   open(threadId: string | null): void;
   feedback(itemId: string, kind: 'positive' | 'negative'): void;
   dismissNotice(id: number): void;

@@ -2,19 +2,24 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
+import { lazy } from '../chunks/lazy.js';
 import type { Tag } from '../composer/content.js';
+import { pendingInput } from '../items.js';
 import type { MarkdownLabels } from '../markdown-labels.js';
 import type { Attachment, ThreadItem, UserMessageItem } from '../protocol.js';
 import { canResume } from '../state.js';
-import { type AnswerState, answer, workflow } from './answer.js';
+import { type AnswerState, answer, loneTask, workflow } from './answer.js';
+import { type CardKeeper, citedAt } from './card-keeper.js';
 import { copyText } from './clipboard.js';
 import type { View } from './context.js';
+import { extras } from './extras-part.js';
 import { sentFiles } from './files.js';
 import { icon } from './icons.js';
 import { streamAlert } from './notices.js';
 
 /** What the templates need beyond the shared view; kept by the element between updates. */
 export interface MessagesModel {
+  card: CardKeeper;
   labels: MarkdownLabels;
   ratings: ReadonlyMap<string, 'positive' | 'negative'>;
   /** How large a file is, in words, where that is known. */
@@ -23,13 +28,16 @@ export interface MessagesModel {
 
 export function messages(view: View, model: MessagesModel): TemplateResult {
   const { state, t } = view;
+  const asked = pendingInput(state.items);
   const lastAnswer = state.items.findLast((item) => item.type === 'assistant_message')?.id;
   // One way to try again is enough: the alert's and the resume line's own buttons come first.
   const offersRetry =
     !state.answering && !state.reconnecting && !state.alert?.allowRetry && !canResume(state);
   const lastIsAnswer = state.items.at(-1)?.id === lastAnswer;
   return html`<div class="log" role="log" aria-live="off" aria-label=${t('chat.log')}
-    aria-busy=${state.answering} @click=${(event: Event) => copyCode(event, view)}>
+    aria-busy=${state.answering} @click=${(event: Event) => clicked(event, view)}
+    @pointerover=${model.card.point} @pointerout=${model.card.leave} @focusin=${model.card.point}
+    @focusout=${model.card.leave} @keydown=${model.card.key}>
     ${state.loadingOlder ? html`<div class="quiet" role="status">${t('chat.older')}</div>` : nothing}
     ${repeat(
       state.items,
@@ -41,7 +49,17 @@ export function messages(view: View, model: MessagesModel): TemplateResult {
         const rating = model.ratings.get(item.id) ?? null;
         // Only what changed is rendered again: a long conversation costs nothing per token.
         return guard(
-          [item, live, partial, last, last && offersRetry, rating, view.options, model.labels],
+          [
+            item,
+            item.type === 'structured_input' && item === asked,
+            live,
+            partial,
+            last,
+            last && offersRetry,
+            rating,
+            view.options,
+            model.labels,
+          ],
           () => row(item, view, model, { live, partial, last, rating, retry: last && offersRetry }),
         );
       },
@@ -63,6 +81,14 @@ function row(
       return answer(item, view, labels, state);
     case 'workflow':
       return workflow(item, view, labels, state.live);
+    case 'task':
+      return loneTask(item, view, labels, state.live);
+    case 'generated_image':
+      return html`${lazy(extras, (part) => part.generatedImage(item, view, state.live))}`;
+    case 'structured_input':
+      // While it waits, its questions stand where the composer was.
+      if (item === pendingInput(view.state.items)) return nothing;
+      return html`${lazy(extras, (part) => part.recorded(item, view))}`;
     default:
       return nothing;
   }
@@ -122,8 +148,28 @@ function resume(view: View): TemplateResult | typeof nothing {
   </div>`;
 }
 
-function copyCode(event: Event, { t }: View): void {
-  const button = event.target;
+/** Clicks on what is inside a text, which has no handlers of its own. */
+function clicked(event: Event, view: View): void {
+  const { target } = event;
+  if (!(target instanceof Element)) return;
+  const link = target.closest<HTMLAnchorElement>('a[href^="chatkit-link:"]');
+  if (link) {
+    event.preventDefault();
+    const url = new URL(link.href);
+    const data = Object.fromEntries(url.searchParams);
+    view.actions.deepLink(
+      decodeURIComponent(`${url.host}${url.pathname}`.replace(/\/$/, '')),
+      data,
+    );
+    return;
+  }
+  const cited = citedAt(target, view);
+  if (cited?.source.type === 'entity' && cited.source.interactive)
+    view.actions.entity(cited.source);
+  else copyCode(target, view);
+}
+
+function copyCode(button: Element, { t }: View): void {
   if (!(button instanceof HTMLElement) || !button.classList.contains('copy-code')) return;
   const code = button.closest('.code')?.querySelector('code')?.textContent ?? '';
   void copyText(button, code, t('message.copied'));
