@@ -35,8 +35,10 @@ type Params<K extends keyof OpenAIChatKit> = OpenAIChatKit[K] extends (...args: 
  *
  * Parts: `root`, `header`, `title`, `messages`, `user-message`, `bubble`, `assistant-message`,
  * `message-actions`, `workflow`, `sources`, `source-card`, `generated-image`, `questions`, `answers`, `progress`, `notice`, `alert`, `start-screen`, `greeting`,
- * `prompt`, `missing`, `composer`, `input`, `send-button`, `stop-button`, `model-button`,
- * `model-list`, `jump`, `disclaimer`, `history`.
+ * `prompt`, `missing`, `composer`, `input`, `tag`, `quote`, `attachments`, `attachment`,
+ * `attach-button`, `tools-button`, `tool-button`, `mention-button`, `model-button`, `dictate-button`,
+ * `send-button`, `stop-button`, `popup`, `preview`, `quote-button`, `drop`, `files`, `jump`,
+ * `disclaimer`, `history`.
  *
  * Besides the documented `chatkit.*` events it dispatches `chatkeep.title` with
  * `{threadId, title}` when the title of the open thread is known or changes.
