@@ -206,6 +206,7 @@ export class ChatView {
     if (!QuoteOffer || this.#offer) return;
     this.#offer = new QuoteOffer(this.#element, (words) => this.composer.quote(words));
     document.addEventListener('selectionchange', this.#onSelection);
+    this.#find('.scroller')?.addEventListener('scroll', () => this.#offer?.look());
     this.#offer.look();
   }
 

@@ -1,5 +1,5 @@
 /** What a conversation tells the page around it, and what it needs from it. */
-import { ChatKitError } from './errors.js';
+import { asError } from './errors.js';
 import type { JsonObject, Unsent } from './protocol.js';
 
 export interface ConversationEvents {
@@ -23,6 +23,5 @@ export interface ConversationHost {
 
 /** Tells the page of a failure, whatever was thrown. */
 export function report(host: ConversationHost, error: unknown): void {
-  const shown = error instanceof Error ? error : new ChatKitError(String(error));
-  host.emit('chatkit.error', { error: shown });
+  host.emit('chatkit.error', { error: asError(error) });
 }

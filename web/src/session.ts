@@ -7,7 +7,7 @@ import { type ChatModel, ChatView, WIDE } from './chat-view.js';
 import { ChatKitClient } from './client.js';
 import { complete } from './composer/content.js';
 import { Conversation } from './conversation.js';
-import { ChatKitError } from './errors.js';
+import { asError, ChatKitError } from './errors.js';
 import { ThreadHistory } from './history.js';
 import { translator } from './locales.js';
 import type { ChatKitOptions } from './options.js';
@@ -137,13 +137,14 @@ export class ChatSession {
         inference_options: this.inference(),
       };
       this.#host.sendInput(input);
+      this.view.composer.spendTool();
     },
     sendInput: (input: UserMessageInput, attachments?: readonly Attachment[]): void => {
       // What fails is on the screen by then, and its text is back in the composer.
       this.send(input, attachments).catch(() => undefined);
     },
     toolChanged: (toolId: string | null): void => this.#emit('chatkit.tool.change', { toolId }),
-    report: (error: unknown): void => this.#dispatch('chatkit.error', { error }),
+    report: (error: unknown): void => this.#dispatch('chatkit.error', { error: asError(error) }),
     deepLink: (name: string, data: Record<string, string>): void =>
       this.#emit('chatkit.deeplink', { name, data }),
     historyToggled: (open: boolean): void =>

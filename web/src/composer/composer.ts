@@ -123,6 +123,11 @@ export class Composer {
     this.#services.toolChanged(id);
   }
 
+  /** A message has gone with the chosen tool. */
+  spendTool(): void {
+    if (this.tool(this.#services.view().options)?.persistent !== true) this.chooseTool(null);
+  }
+
   quote(words: string | null): void {
     this.#change({ quote: words });
     this.focus();
@@ -172,6 +177,7 @@ export class Composer {
 
   /** The element has left its document. */
   disconnect(): void {
+    this.editor.disconnect();
     this.dictation?.cancel();
     this.search?.close();
   }
@@ -265,12 +271,11 @@ export class Composer {
       quoted_text: quote,
       inference_options: this.inference(options),
     };
-    const keepsTool = this.tool(options)?.persistent === true;
-    this.#draft = { ...EMPTY_DRAFT, modelId, toolId: keepsTool ? toolId : null };
+    this.#draft = { ...EMPTY_DRAFT, modelId, toolId };
     this.note = null;
     this.#drafts.set(this.#services.view().state.threadId, EMPTY_DRAFT);
     this.editor.content = [];
-    if (toolId !== this.#draft.toolId) this.#services.toolChanged(null);
+    this.spendTool();
     this.#services.send(input, attachments);
     this.focus();
   }

@@ -64,7 +64,7 @@ export class Editor {
       document.addEventListener('selectionchange', this.#onSelection);
     });
     element.addEventListener('blur', () => {
-      document.removeEventListener('selectionchange', this.#onSelection);
+      this.disconnect();
       this.#host.blurred();
     });
   }
@@ -104,6 +104,11 @@ export class Editor {
     element.ariaDisabled = disabled ? 'true' : null;
     if (disabled) element.tabIndex = 0;
     else element.removeAttribute('tabindex');
+  }
+
+  /** Elements that are taken out of a document are not always told that they lose the focus. */
+  disconnect(): void {
+    document.removeEventListener('selectionchange', this.#onSelection);
   }
 
   focus(): void {

@@ -7,7 +7,6 @@ import type { LitElement, TemplateResult } from 'lit';
 import { html, nothing } from 'lit';
 import { type Choice, type Room, roomAbove } from '../controls/choice.js';
 import { choiceList, styles as listStyles, moved } from '../controls/choice-list.js';
-import { ChatKitError } from '../errors.js';
 import type { Translate } from '../locales.js';
 import type { ChatKitOptions } from '../options.js';
 import { builtIn } from './built-in.js';
@@ -201,7 +200,7 @@ export class Search {
     this.#found = found.slice(0, MAX_FOUND);
     this.#state = failure === null ? 'found' : 'failed';
     this.#active = 0;
-    if (failure !== null) this.#services.report(asError(failure));
+    if (failure !== null) this.#services.report(failure);
     this.#host.requestUpdate();
     await this.#shown(false);
   }
@@ -273,7 +272,7 @@ export class Search {
     if (found.disabled) return;
     Promise.resolve(found.choose()).catch((error: unknown) => {
       this.#state = 'failed';
-      this.#services.report(asError(error));
+      this.#services.report(error);
       this.#host.requestUpdate();
     });
   }
@@ -298,8 +297,4 @@ function tagFor(entity: Entity): Tag {
     interactive,
     ...(group === undefined ? {} : { group }),
   };
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new ChatKitError(String(error));
 }
