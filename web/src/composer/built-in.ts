@@ -1,5 +1,5 @@
 /** What the composer can do by itself, as commands. */
-import type { Choice } from '../controls/choice.js';
+import type { Choice } from '../controls/choices.js';
 import type { View } from '../view/context.js';
 import type { Composer } from './composer.js';
 

@@ -48,11 +48,14 @@ class Previews {
     this.#host.requestUpdate();
   }
 
-  render(): TemplateResult | typeof nothing {
+  /** @param body Makes what is shown of an entity and its widget. */
+  render(
+    body: (entity: Entity, widget: unknown) => unknown = previewBody,
+  ): TemplateResult | typeof nothing {
     if (!this.#shown) return nothing;
     const { entity, preview, place } = this.#shown;
     return html`<div class="preview" part="preview" role="tooltip" ${styled(place)}>
-      ${previewBody(entity, preview)}
+      ${body(entity, preview)}
     </div>`;
   }
 

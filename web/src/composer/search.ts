@@ -5,8 +5,8 @@
 import type { Command, CommandSelection, Entity } from '@openai/chatkit';
 import type { LitElement, TemplateResult } from 'lit';
 import { html, nothing } from 'lit';
-import { type Choice, type Room, roomAbove } from '../controls/choice.js';
 import { choiceList, styles as listStyles, moved } from '../controls/choice-list.js';
+import { type Choice, type Room, roomAbove } from '../controls/choices.js';
 import type { Translate } from '../locales.js';
 import type { ChatKitOptions } from '../options.js';
 import { builtIn } from './built-in.js';

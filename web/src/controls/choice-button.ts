@@ -1,7 +1,7 @@
 /** A button that opens a list of choices. The list itself is a part that is loaded for it. */
 import { html, type LitElement, nothing, type TemplateResult } from 'lit';
 import { Lazy, lazy } from '../chunks/lazy.js';
-import { type Choice, type Room, roomAbove } from './choice.js';
+import { type Choice, type Room, roomAbove } from './choices.js';
 
 export const listPart = new Lazy(() => import('./choice-list.js'));
 

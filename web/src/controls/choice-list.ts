@@ -1,8 +1,8 @@
 /** A listbox that pops up above its frame, for buttons and for searches in a field. */
 import { html, nothing, type TemplateResult } from 'lit';
 import { icon } from '../view/icons.js';
-import type { Choice, Room } from './choice.js';
 import css from './choice-list.css';
+import type { Choice, Room } from './choices.js';
 import { styled } from './styled.js';
 
 export const styles = css;
