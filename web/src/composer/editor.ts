@@ -98,8 +98,8 @@ export class Editor {
   set disabled(disabled: boolean) {
     this.#disabled = disabled;
     const { element } = this;
+    element.setAttribute('contenteditable', disabled ? 'false' : 'plaintext-only');
     // Old browsers know no plain text: there the same events keep it plain.
-    element.contentEditable = disabled ? 'false' : 'plaintext-only';
     if (!disabled && element.contentEditable !== 'plaintext-only') element.contentEditable = 'true';
     element.ariaDisabled = disabled ? 'true' : null;
     if (disabled) element.tabIndex = 0;
