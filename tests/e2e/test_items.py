@@ -115,3 +115,13 @@ async def test_images_and_work(showcase: LiveServer, new_page: NewPage) -> None:
         await expect(page.get_by_role("img", name="Generated image")).to_be_visible()
         await shoot(page, "work")
         await page.reload()
+
+
+async def test_formulas_and_coloured_code(showcase: LiveServer, new_page: NewPage) -> None:
+    """Formulas are set by the browser, and code has its colours, under the page's own policy."""
+    page = await new_page(showcase.url)
+    await say(page, "rich")
+    await expect(page.locator("math")).to_have_count(2)
+    await expect(page.locator("math msqrt")).to_be_visible()
+    await expect(page.locator(".hljs-keyword").first).to_have_text("def")
+    await shoot(page, "rich")

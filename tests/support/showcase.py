@@ -1,6 +1,6 @@
 """A hosted `ChatKitServer` that shows every kind of item, one for each word that it is told."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +40,17 @@ PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mNQaCjAihiGlg"
     "QAfk5EAXo/ld4AAAAASUVORK5CYII="
 )
+RICH = """The root of $x^2 - 2$ is
+
+$$
+x = \\sqrt{2}
+$$
+
+```python
+def root(n: float) -> float:
+    return n**0.5  # by a power
+```
+"""
 CITED = "Paris has the Eiffel Tower, which is on the map. [Open the room](chatkit-link://open-room?id=7)"
 
 
@@ -57,13 +68,14 @@ class Showcase(ChatKitServer[Any]):
             said = "; ".join(_answered(asked[0]))
             yield self._done(self._message(thread, f"Noted: {said}"))
             return
-        make = {
+        make: dict[str, Callable[[ThreadMetadata], Sequence[ThreadStreamEvent]]] = {
             "cite": self._cite,
             "ask": self._ask,
             "draw": self._draw,
             "work": self._work,
-        }[word]
-        for event in make(thread):
+            "rich": lambda thread: [self._done(self._message(thread, RICH))],
+        }
+        for event in make[word](thread):
             yield event
 
     def _base(self, thread: ThreadMetadata, kind: Any) -> dict[str, Any]:

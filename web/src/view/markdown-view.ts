@@ -10,6 +10,7 @@ import type { MarkdownStream } from '../markdown.js';
 import type { MarkdownLabels } from '../markdown-labels.js';
 import type { NumberedSource } from '../sources.js';
 import { connectCitations } from './citations.js';
+import { enrich } from './rich-text.js';
 
 type Markdown = typeof import('../markdown.js');
 
@@ -41,7 +42,9 @@ class MarkdownDirective extends Directive {
     const { restart, settled, tail } = this.#stream.update(text, open);
     if (restart) this.#settled = 0;
     for (const piece of [settled, tail]) {
-      if (piece && sources.length > 0) connectCitations(piece, sources);
+      if (!piece) continue;
+      if (sources.length > 0) connectCitations(piece, sources);
+      enrich(piece, this.#root, piece === settled || !open);
     }
     const fresh = settled ? [...settled.childNodes] : [];
     morphChildren(this.#root, this.#settled, [...fresh, ...tail.childNodes]);
