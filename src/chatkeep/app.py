@@ -163,7 +163,14 @@ class Chatkeep:
             *SharePage(self.store, shared, settings.server.public_url).routes(),
         ]
         visitors = TENANT if "anonymous" in settings.auth.mode else None
-        page = page_config(choices, visitors, has_agent=agent is not None, version=__version__)
+        page = page_config(
+            choices,
+            visitors,
+            has_agent=agent is not None,
+            files=self.attachments.limits if self._host.keeps_files else None,
+            transcribes="transcribe" in self._host.offered,
+            version=__version__,
+        )
         assets = Assets(Path(__file__).parent / "assets", page)
         self._opening = asyncio.Lock()
         self._opened = False

@@ -1,7 +1,15 @@
 /** Everything inside the element's shadow root: the views, what they can do, and where they scroll. */
+
 import type { Entity } from '@openai/chatkit';
 import { html, type LitElement, nothing, type TemplateResult } from 'lit';
 import { lazy } from './chunks/lazy.js';
+import type { ChatKitClient } from './client.js';
+import { Composer } from './composer/composer.js';
+import type { Tag } from './composer/content.js';
+import { Drop } from './composer/drop.js';
+import { bytes } from './composer/limits.js';
+import { previewPart, quotePart } from './composer/parts.js';
+import type { QuoteOffer } from './composer/quote-offer.js';
 import type { Conversation } from './conversation.js';
 import { ChatKitError } from './errors.js';
 import type { ThreadHistory } from './history.js';
@@ -9,9 +17,9 @@ import { answerText, pendingInput } from './items.js';
 import type { Translate } from './locales.js';
 import type { MarkdownLabels } from './markdown-labels.js';
 import type { ChatKitOptions } from './options.js';
-import type { Source, UserContent } from './protocol.js';
+import type { Attachment, Source, UserContent, UserMessageInput } from './protocol.js';
+import { rangeIn } from './selection.js';
 import { CardKeeper } from './view/card-keeper.js';
-import { Composer } from './view/composer.js';
 import type { Actions, View } from './view/context.js';
 import { extras } from './view/extras-part.js';
 import { header } from './view/header.js';
@@ -42,6 +50,9 @@ export interface ChatModel {
 export interface ChatHost {
   open(threadId: string | null): void;
   send(content: UserContent[]): void;
+  sendInput(input: UserMessageInput, attachments: readonly Attachment[]): void;
+  toolChanged(toolId: string | null): void;
+  report(error: unknown): void;
   historyToggled(open: boolean): void;
   failed(error: unknown): void;
   deepLink(name: string, data: Record<string, string>): void;
@@ -54,6 +65,8 @@ export class ChatView {
   readonly #host: ChatHost;
   readonly #panel: HistoryPanel;
   readonly #scroll: ScrollKeeper;
+  readonly #drop: Drop;
+  #offer: QuoteOffer | null = null;
   readonly #card = new CardKeeper(() => this.#view());
   #model: ChatModel;
   #labels: MarkdownLabels;
@@ -62,12 +75,19 @@ export class ChatView {
   #wasAnswering = false;
   #announcement = '';
 
-  constructor(element: LitElement, host: ChatHost, model: ChatModel) {
+  constructor(element: LitElement, client: ChatKitClient, host: ChatHost, model: ChatModel) {
     this.#element = element;
     this.#host = host;
     this.#model = model;
     this.#labels = labelsOf(model.t);
-    this.composer = new Composer(element);
+    this.composer = new Composer(element, {
+      client,
+      view: () => this.#view(),
+      send: (input, attachments) => host.sendInput(input, attachments),
+      toolChanged: (toolId) => host.toolChanged(toolId),
+      report: (error) => host.report(error),
+    });
+    this.#drop = new Drop(this.composer, () => element.requestUpdate());
     this.#panel = new HistoryPanel(element);
     this.#scroll = new ScrollKeeper(
       () => element.requestUpdate(),
@@ -81,6 +101,8 @@ export class ChatView {
   }
 
   disconnect(): void {
+    this.composer.disconnect();
+    document.removeEventListener('selectionchange', this.#onSelection);
     this.#scroll.detach();
     this.#card.hide();
   }
@@ -107,11 +129,13 @@ export class ChatView {
     const empty = state.items.length === 0 && !state.answering;
     const modal = this.historyOpen && this.#element.clientWidth < WIDE;
     return html`<div class="root" part="root" role="group" aria-label=${options.frameTitle ?? t('chat.title')}
-      ?data-history=${this.historyOpen}>
+      ?data-history=${this.historyOpen} @dragenter=${this.#drop.onEnter} @dragover=${this.#drop.onOver}
+      @dragleave=${this.#drop.onLeave} @drop=${this.#drop.onDrop}>
       ${options.history?.enabled === false ? nothing : this.#panel.render(view)}
       <div class="main" .inert=${modal}>
         ${header(view)}
-        <div class="scroller" part="messages" ?data-center=${empty && !state.loading} tabindex="-1">
+        <div class="scroller" part="messages" ?data-center=${empty && !state.loading} tabindex="-1"
+          @pointerup=${this.#onSelecting} @keyup=${this.#onSelecting}>
           ${this.#body(view, empty)}
         </div>
         <div class="foot">
@@ -125,6 +149,9 @@ export class ChatView {
           ${this.#disclaimer(view)}
         </div>
       </div>
+      ${this.#offer ? lazy(quotePart, () => this.#offer?.render(t)) : nothing}
+      ${previewPart.value ? lazy(previewPart, ({ previews }) => previews(this.#element).render()) : nothing}
+      ${this.#drop.render(t)}
       <div class="sr-only" aria-live="polite">${this.#announcement}</div>
     </div>`;
   }
@@ -135,7 +162,12 @@ export class ChatView {
     if (state.loading || this.#waitsForParts(state))
       return html`<div class="quiet loading" role="status">${t('chat.loading')}</div>`;
     if (empty) return state.threadId === null || state.thread ? startScreen(view) : html``;
-    return messages(view, { labels: this.#labels, ratings: this.#ratings, card: this.#card });
+    return messages(view, {
+      labels: this.#labels,
+      ratings: this.#ratings,
+      card: this.#card,
+      sizeOf: this.#sizeOf,
+    });
   }
 
   /** A conversation that is opened is shown when it can be shown as it will stay. */
@@ -163,6 +195,36 @@ export class ChatView {
       ${markdown(disclaimer.text, false, this.#labels)}
     </div>`;
   }
+
+  /** Whoever selects a part of an answer may quote it. */
+  readonly #onSelecting = (): void => {
+    if (this.#offer) this.#offer.look();
+    else if (this.#isSelecting()) void this.#loadOffer();
+  };
+
+  #isSelecting(): boolean {
+    const root = this.#find('.root');
+    return root !== null && rangeIn(root)?.collapsed === false;
+  }
+
+  async #loadOffer(): Promise<void> {
+    const { QuoteOffer } = await quotePart.load().catch(() => ({ QuoteOffer: null }));
+    if (!QuoteOffer || this.#offer) return;
+    this.#offer = new QuoteOffer(this.#element, (words) => this.composer.quote(words));
+    document.addEventListener('selectionchange', this.#onSelection);
+    this.#find('.scroller')?.addEventListener('scroll', () => this.#offer?.look());
+    this.#offer.look();
+  }
+
+  /** Gone with the selection. */
+  readonly #onSelection = (): void => {
+    if (!this.#isSelecting()) this.#offer?.look();
+  };
+
+  readonly #sizeOf = ({ id }: Attachment): string | null => {
+    const size = this.composer.sizeOf(id);
+    return size === null ? null : bytes(size, this.#model.locale);
+  };
 
   /** Before the element's update. */
   willUpdate(): void {
@@ -212,6 +274,17 @@ export class ChatView {
   readonly #actions: Actions = {
     send: (content) => this.#host.send(content),
     stop: () => this.#model.conversation.stop(),
+    tagClicked: (tag) => {
+      if (tag.interactive) this.#model.options.entities?.onClick?.(entityOf(tag));
+    },
+    tagEntered: (tag, anchor) => {
+      const { onRequestPreview } = this.#model.options.entities ?? {};
+      if (!tag.interactive || !onRequestPreview) return;
+      const show = (): void =>
+        previewPart.value?.previews(this.#element).show(entityOf(tag), anchor, onRequestPreview);
+      previewPart.load().then(show, () => undefined);
+    },
+    tagLeft: () => previewPart.value?.previews(this.#element).hide(),
     // What fails is in the conversation's state by then, and on the screen.
     retry: () => void this.#model.conversation.retry().catch(() => undefined),
     answer: (itemId, input) =>
@@ -258,6 +331,16 @@ export class ChatView {
   #find(selector: string): HTMLElement | null {
     return this.#element.renderRoot.querySelector<HTMLElement>(selector);
   }
+}
+
+function entityOf({ id, text, group, data, interactive }: Tag): Entity {
+  return {
+    id,
+    title: text,
+    ...(group ? { group } : {}),
+    ...(data ? { data: data as Record<string, string> } : {}),
+    ...(interactive === undefined ? {} : { interactive }),
+  };
 }
 
 /** A source as the host page's functions know entities. */

@@ -8,8 +8,9 @@ import type { ChatKitClient } from './client.js';
 import { type ConversationHost, report } from './conversation-host.js';
 import { ChatKitError, ChatKitRequestError, isPassing } from './errors.js';
 import { Follower } from './follower.js';
-import { LOCAL_PREFIX, lastUserMessage, userText } from './items.js';
+import { LOCAL_PREFIX, lastUserMessage } from './items.js';
 import type {
+  Attachment,
   CustomAction,
   StreamRequest,
   StructuredSubmission,
@@ -99,23 +100,27 @@ export class Conversation {
     }
   }
 
-  /** Resolves when the server has taken the message; rejects when it has not. */
-  async send(input: UserMessageInput): Promise<void> {
+  /**
+   * Resolves when the server has taken the message; rejects when it has not.
+   *
+   * @param attachments What the input names by its ids, to be shown meanwhile.
+   */
+  async send(input: UserMessageInput, attachments: readonly Attachment[] = []): Promise<void> {
     this.#requireIdle();
     const { threadId, items } = this.store.value;
-    const text = userText(input.content);
     const message: UserMessageItem = {
       ...input,
       type: 'user_message',
       id: this.#localId(),
-      attachments: [],
+      attachments: [...attachments],
     };
     this.store.dispatch({ type: 'asked', message });
     const request: StreamRequest =
       threadId === null
         ? { type: 'threads.create', params: { input } }
         : { type: 'threads.add_user_message', params: { thread_id: threadId, input } };
-    await this.#begin(request, { items, text });
+    const { content, quoted_text: quote } = input;
+    await this.#begin(request, { items, message: { content, attachments, quote } });
   }
 
   /** Asks again for an answer to the last user message; what followed it goes. */
@@ -132,7 +137,7 @@ export class Conversation {
         type: 'threads.retry_after_item',
         params: { thread_id: threadId, item_id: message.id },
       },
-      { items, text: null },
+      { items, message: null },
     );
   }
 
@@ -147,7 +152,7 @@ export class Conversation {
         type: 'threads.custom_action',
         params: { thread_id: threadId, item_id: itemId, action },
       },
-      { items, text: null },
+      { items, message: null },
     );
     await finished;
   }
@@ -186,7 +191,7 @@ export class Conversation {
         type: 'threads.add_structured_input',
         params: { thread_id: threadId, item_id: itemId, input },
       },
-      { items, text: null },
+      { items, message: null },
     );
   }
 

@@ -39,6 +39,24 @@ export type UserContent =
       interactive?: boolean;
     };
 
+interface AttachmentBase {
+  id: string;
+  name: string;
+  mime_type: string;
+  /** Where the bytes go, until they are there. */
+  upload_descriptor?: UploadDescriptor | null;
+}
+
+export type Attachment =
+  | (AttachmentBase & { type: 'file' })
+  | (AttachmentBase & { type: 'image'; preview_url: string });
+
+export interface UploadDescriptor {
+  url: string;
+  method: 'POST' | 'PUT';
+  headers?: Record<string, string>;
+}
+
 export interface InferenceOptions {
   tool_choice?: { id: string };
   model?: string;
@@ -60,7 +78,7 @@ interface ItemBase {
 export interface UserMessageItem extends ItemBase {
   type: 'user_message';
   content: UserContent[];
-  attachments?: { id: string; name: string }[];
+  attachments?: Attachment[];
   quoted_text?: string | null;
   inference_options?: InferenceOptions;
 }
@@ -280,6 +298,22 @@ export interface JsonCalls {
     params: { thread_id: string; item_ids: string[]; kind: 'positive' | 'negative' };
     result: JsonObject;
   };
+  'attachments.create': {
+    params: { name: string; size: number; mime_type: string };
+    result: Attachment;
+  };
+  'attachments.delete': { params: { attachment_id: string }; result: JsonObject };
+  'input.transcribe': {
+    params: { audio_base64: string; mime_type: string };
+    result: { text: string };
+  };
+}
+
+/** A message that the server has not taken: what the composer gets back. */
+export interface Unsent {
+  content: readonly UserContent[];
+  attachments: readonly Attachment[];
+  quote: string | null;
 }
 
 /** Item kinds that are never for a reader's eyes, whatever a server sends. */

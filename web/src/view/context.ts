@@ -1,4 +1,6 @@
 /** What every template gets: the state to show, the words to show it with, and what can be done. */
+
+import type { Tag } from '../composer/content.js';
 import type { HistoryState } from '../history.js';
 import type { Translate } from '../locales.js';
 import type { ChatKitOptions } from '../options.js';
@@ -9,6 +11,10 @@ import type { WidgetAction } from '../widgets/widgets.js';
 export interface Actions {
   send(content: UserContent[]): void;
   stop(): void;
+  /** Somebody pressed a tag, points at one, or does not any more. */
+  tagClicked(tag: Tag): void;
+  tagEntered(tag: Tag, anchor: Element): void;
+  tagLeft(): void;
   retry(): void;
   answer(itemId: string, input: StructuredSubmission): void;
   /** Tells the host page of a click on an entity, or on one of its own links. */

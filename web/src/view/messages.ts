@@ -3,15 +3,17 @@ import { html, nothing, type TemplateResult } from 'lit';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { lazy } from '../chunks/lazy.js';
+import type { Tag } from '../composer/content.js';
 import { pendingInput } from '../items.js';
 import type { MarkdownLabels } from '../markdown-labels.js';
-import type { ThreadItem, UserMessageItem } from '../protocol.js';
+import type { Attachment, ThreadItem, UserMessageItem } from '../protocol.js';
 import { canResume } from '../state.js';
 import { type AnswerState, answer, loneTask, workflow } from './answer.js';
 import { type CardKeeper, citedAt } from './card-keeper.js';
 import { copyText } from './clipboard.js';
 import type { View } from './context.js';
 import { extras } from './extras-part.js';
+import { sentFiles } from './files.js';
 import { icon } from './icons.js';
 import { streamAlert } from './notices.js';
 import { widgetItem } from './widget-view.js';
@@ -21,6 +23,8 @@ export interface MessagesModel {
   card: CardKeeper;
   labels: MarkdownLabels;
   ratings: ReadonlyMap<string, 'positive' | 'negative'>;
+  /** How large a file is, in words, where that is known. */
+  sizeOf(file: Attachment): string | null;
 }
 
 export function messages(view: View, model: MessagesModel): TemplateResult {
@@ -73,12 +77,12 @@ export function messages(view: View, model: MessagesModel): TemplateResult {
 function row(
   item: ThreadItem,
   view: View,
-  { labels }: MessagesModel,
+  { labels, sizeOf }: MessagesModel,
   state: AnswerState,
 ): TemplateResult | typeof nothing {
   switch (item.type) {
     case 'user_message':
-      return userMessage(item, view);
+      return userMessage(item, view, sizeOf);
     case 'assistant_message':
       return answer(item, view, labels, state);
     case 'workflow':
@@ -98,21 +102,33 @@ function row(
   }
 }
 
-function userMessage(item: UserMessageItem, { t }: View): TemplateResult {
-  const files = item.attachments ?? [];
+function userMessage(
+  item: UserMessageItem,
+  view: View,
+  sizeOf: MessagesModel['sizeOf'],
+): TemplateResult {
+  const { t } = view;
   return html`<article class="message user" part="user-message" aria-label=${t('message.user')}>
     ${item.quoted_text ? html`<blockquote class="quoted" dir="auto">${item.quoted_text}</blockquote>` : nothing}
+    ${sentFiles(item.attachments ?? [], t, sizeOf)}
     ${
-      files.length > 0
-        ? html`<ul class="files" aria-label=${t('message.attachments')}>
-            ${files.map((file) => html`<li>${icon('document')}${file.name}</li>`)}
-          </ul>`
+      item.content.length > 0
+        ? html`<div class="bubble" part="bubble" dir="auto">${item.content.map((part) =>
+            part.type === 'input_tag' ? sentTag(part, view) : part.text,
+          )}</div>`
         : nothing
     }
-    <div class="bubble" part="bubble" dir="auto">${item.content.map((part) =>
-      part.type === 'input_tag' ? html`<span class="tag">${part.text}</span>` : part.text,
-    )}</div>
   </article>`;
+}
+
+function sentTag(tag: Tag, { options, actions }: View): TemplateResult {
+  const { onClick, onRequestPreview } = options.entities ?? {};
+  if (!tag.interactive || !(onClick || onRequestPreview)) {
+    return html`<span class="tag" part="tag">${tag.text}</span>`;
+  }
+  const enter = (event: Event): void => actions.tagEntered(tag, event.currentTarget as Element);
+  return html`<button type="button" class="tag" part="tag" @click=${() => actions.tagClicked(tag)}
+    @pointerenter=${enter} @focus=${enter} @pointerleave=${actions.tagLeft} @blur=${actions.tagLeft}>${tag.text}</button>`;
 }
 
 /** Shown from the question until the answer speaks for itself. */
