@@ -152,7 +152,14 @@ class Chatkeep:
         brings_model = server is not None or (agent is not None and agent.model is not None)
         choices = None if brings_model else self.catalog
         visitors = TENANT if "anonymous" in settings.auth.mode else None
-        page = page_config(choices, visitors, has_agent=agent is not None, version=__version__)
+        page = page_config(
+            choices,
+            visitors,
+            has_agent=agent is not None,
+            files=self.attachments.limits if self._host.keeps_files else None,
+            transcribes="transcribe" in self._host.offered,
+            version=__version__,
+        )
         assets = Assets(Path(__file__).parent / "assets", page)
         routes = [
             *own_routes(endpoint, files, assets, self.health, self.auth.chain),

@@ -1,4 +1,4 @@
-"""`chatkeep serve` in a process of its own."""
+"""A server in a process of its own: `chatkeep serve`, or an application of the tests."""
 
 import asyncio
 import os
@@ -15,9 +15,18 @@ from support.waiting import PATIENCE
 
 
 class ServerProcess:
-    """`chatkeep serve` in a process of its own."""
+    """A server in a process of its own: `chatkeep serve` unless another module is named.
 
-    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+    The module is run with `--port` and prints its address, and a line with "Stop" as it listens.
+    """
+
+    def __init__(
+        self,
+        environment: dict[str, str],
+        directory: Path,
+        program: tuple[str, ...] = ("chatkeep", "serve"),
+    ) -> None:
+        self._program = program
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
@@ -36,7 +45,7 @@ class ServerProcess:
         with (self._directory / "server.log").open("a") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "chatkeep", "serve", "--port", self._port),
+                *("-m", *self._program, "--port", self._port),
                 cwd=self._directory,
                 env=self._environment,
                 stdout=asyncio.subprocess.PIPE,

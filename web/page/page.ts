@@ -11,6 +11,8 @@ interface PageConfig {
   prompts: NonNullable<NonNullable<ChatKitOptions['startScreen']>['prompts']>;
   disclaimer: string | null;
   placeholder: string;
+  attachments: NonNullable<ChatKitOptions['composer']>['attachments'] | null;
+  dictation: boolean;
 }
 
 function readConfig(): Partial<PageConfig> {
@@ -28,13 +30,23 @@ function threadInAddress(): string | null {
 }
 
 function optionsFrom(config: Partial<PageConfig>): ChatKitOptions {
-  const { greeting, prompts, placeholder, models, disclaimer } = config;
+  const { greeting, prompts, placeholder, models, disclaimer, attachments, dictation } = config;
   return {
-    api: { url: './chatkit', domainKey: 'self-hosted', resumable: true },
+    api: {
+      url: './chatkit',
+      domainKey: 'self-hosted',
+      uploadStrategy: { type: 'two_phase' },
+      resumable: true,
+    },
     initialThread: threadInAddress(),
     history: { enabled: true, showDelete: true, showRename: true },
     startScreen: { ...(greeting ? { greeting } : {}), prompts: prompts ?? [] },
-    composer: { ...(placeholder ? { placeholder } : {}), models: models ?? [] },
+    composer: {
+      ...(placeholder ? { placeholder } : {}),
+      ...(attachments ? { attachments } : {}),
+      models: models ?? [],
+      dictation: { enabled: dictation === true },
+    },
     threadItemActions: { retry: true, feedback: true },
     ...(disclaimer ? { disclaimer: { text: disclaimer } } : {}),
   };

@@ -43,7 +43,7 @@ export async function classic(options, loader, report = () => {}) {
     const of = (kind) => imports.filter((one) => one.kind === kind && !one.external);
     part.needs = of('import-statement').map((one) => basename(one.path));
     part.loads = of('dynamic-import').map((one) => basename(one.path));
-    part.name = entryPoint ? basename(entryPoint).replace(/\.\w+$/, '') : 'shared';
+    part.name = entryPoint ? titleOf(entryPoint) : 'shared';
     if (entryPoint && basename(entryPoint) === basename(options.entryPoints[0])) {
       entry = basename(path);
     }
@@ -109,4 +109,12 @@ async function small(source) {
   const { code } = await minify(source, { ecma: 2020, compress: { passes: 3 } });
   // Minified code has line breaks only inside templates, where their indentation means nothing.
   return Buffer.from(code.replace(/\n\s+/g, '\n'));
+}
+
+/** What a file is called by in its chunk's name: its own name, or its folder's. */
+function titleOf(path) {
+  return path
+    .replace(/\/index\.\w+$/, '')
+    .replace(/^.*\//, '')
+    .replace(/\.\w+$/, '');
 }

@@ -1,6 +1,6 @@
 /** What a conversation tells the page around it, and what it needs from it. */
-import { ChatKitError } from './errors.js';
-import type { JsonObject } from './protocol.js';
+import { asError } from './errors.js';
+import type { JsonObject, Unsent } from './protocol.js';
 
 export interface ConversationEvents {
   'chatkit.error': { error: Error };
@@ -17,12 +17,11 @@ export interface ConversationHost {
   emit<K extends keyof ConversationEvents>(type: K, detail: ConversationEvents[K]): void;
   /** Runs a client tool; rejects when the host has no such tool. */
   runTool(call: { name: string; params: JsonObject }): Promise<unknown>;
-  /** Gives the text of a message that was not sent back to the composer. */
-  restoreText(text: string): void;
+  /** Gives a message that was not sent back to the composer. */
+  restore(message: Unsent): void;
 }
 
 /** Tells the page of a failure, whatever was thrown. */
-export function report(host: ConversationHost, error: unknown): void {
-  const shown = error instanceof Error ? error : new ChatKitError(String(error));
-  host.emit('chatkit.error', { error: shown });
+export function report(host: Pick<ConversationHost, 'emit'>, error: unknown): void {
+  host.emit('chatkit.error', { error: asError(error) });
 }

@@ -8,8 +8,15 @@ import type { ChatKitClient } from './client.js';
 import { type ConversationHost, report } from './conversation-host.js';
 import { ChatKitError, ChatKitRequestError, isPassing } from './errors.js';
 import { Follower } from './follower.js';
-import { LOCAL_PREFIX, lastUserMessage, userText } from './items.js';
-import type { JsonObject, StreamRequest, UserMessageInput, UserMessageItem } from './protocol.js';
+import { LOCAL_PREFIX, lastUserMessage } from './items.js';
+import type {
+  Attachment,
+  CustomAction,
+  StreamRequest,
+  StructuredSubmission,
+  UserMessageInput,
+  UserMessageItem,
+} from './protocol.js';
 import { INITIAL_STATE, reduce } from './state.js';
 import { Store } from './store.js';
 import { fetchNewest, fetchPage } from './thread-loader.js';
@@ -93,23 +100,27 @@ export class Conversation {
     }
   }
 
-  /** Resolves when the server has taken the message; rejects when it has not. */
-  async send(input: UserMessageInput): Promise<void> {
+  /**
+   * Resolves when the server has taken the message; rejects when it has not.
+   *
+   * @param attachments What the input names by its ids, to be shown meanwhile.
+   */
+  async send(input: UserMessageInput, attachments: readonly Attachment[] = []): Promise<void> {
     this.#requireIdle();
     const { threadId, items } = this.store.value;
-    const text = userText(input.content);
     const message: UserMessageItem = {
       ...input,
       type: 'user_message',
       id: this.#localId(),
-      attachments: [],
+      attachments: [...attachments],
     };
     this.store.dispatch({ type: 'asked', message });
     const request: StreamRequest =
       threadId === null
         ? { type: 'threads.create', params: { input } }
         : { type: 'threads.add_user_message', params: { thread_id: threadId, input } };
-    await this.#begin(request, { items, text });
+    const { content, quoted_text: quote } = input;
+    await this.#begin(request, { items, message: { content, attachments, quote } });
   }
 
   /** Asks again for an answer to the last user message; what followed it goes. */
@@ -126,12 +137,12 @@ export class Conversation {
         type: 'threads.retry_after_item',
         params: { thread_id: threadId, item_id: message.id },
       },
-      { items, text: null },
+      { items, message: null },
     );
   }
 
   /** Resolves when the answer to the action has ended. */
-  async act(action: { type: string; payload: JsonObject }, itemId: string | null): Promise<void> {
+  async act(action: CustomAction, itemId: string | null): Promise<void> {
     this.#requireIdle();
     const { threadId, items } = this.store.value;
     if (threadId === null) throw new ChatKitError('There is no thread to send an action to.');
@@ -141,9 +152,47 @@ export class Conversation {
         type: 'threads.custom_action',
         params: { thread_id: threadId, item_id: itemId, action },
       },
-      { items, text: null },
+      { items, message: null },
     );
     await finished;
+  }
+
+  /**
+   * Carries out an action that begins no answer, also while one is written; what it changes in its
+   * item takes that item's place.
+   */
+  async actAside(action: CustomAction, itemId: string | null): Promise<void> {
+    const { threadId } = this.store.value;
+    if (threadId === null) throw new ChatKitError('There is no thread to send an action to.');
+    this.#renewScope();
+    const { signal } = this.#scope;
+    const params = { thread_id: threadId, item_id: itemId, action };
+    try {
+      const answer = await this.#client.call('threads.sync_custom_action', params, signal);
+      if (answer.updated_item && !signal.aborted) {
+        this.store.dispatch({ type: 'item.changed', item: answer.updated_item });
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      this.store.dispatch({ type: 'action.failed', alert: alertFor(error) });
+      report(this.#host, error);
+      throw error;
+    }
+  }
+
+  /** Answers the questions of an item. Resolves when the server has taken the answers. */
+  async answer(itemId: string, input: StructuredSubmission): Promise<void> {
+    this.#requireIdle();
+    const { threadId, items } = this.store.value;
+    if (threadId === null) return;
+    this.store.dispatch({ type: 'asked', message: null });
+    await this.#begin(
+      {
+        type: 'threads.add_structured_input',
+        params: { thread_id: threadId, item_id: itemId, input },
+      },
+      { items, message: null },
+    );
   }
 
   stop(): void {
@@ -184,9 +233,13 @@ export class Conversation {
 
   #begin(request: StreamRequest, undo: Undo): Promise<{ finished: Promise<void> }> {
     this.#follower.leave();
-    // After a close without another opening, as when the element was moved in its document.
-    if (this.#scope.signal.aborted) this.#scope = new AbortController();
+    this.#renewScope();
     return this.#runner.begin(request, undo);
+  }
+
+  /** After a close without another opening, as when the element was moved in its document. */
+  #renewScope(): void {
+    if (this.#scope.signal.aborted) this.#scope = new AbortController();
   }
 
   #follow(known: Parameters<Follower['follow']>[1] = {}): void {

@@ -1,7 +1,9 @@
 import type { ChatKitEvents, EventHandler, OpenAIChatKit } from '@openai/chatkit';
 import { LitElement, type TemplateResult, unsafeCSS } from 'lit';
+import { complete } from './composer/content.js';
 import { ChatKitError } from './errors.js';
 import { type ChatKitOptions, parseOptions } from './options.js';
+import type { UserMessageInput } from './protocol.js';
 import { nextFrame } from './ready.js';
 import { ChatSession } from './session.js';
 import { loadFonts, themeProperties } from './theme.js';
@@ -32,9 +34,11 @@ type Params<K extends keyof OpenAIChatKit> = OpenAIChatKit[K] extends (...args: 
  * - `--chatkeep-column`: the width of the text column (44rem)
  *
  * Parts: `root`, `header`, `title`, `messages`, `user-message`, `bubble`, `assistant-message`,
- * `message-actions`, `workflow`, `sources`, `progress`, `notice`, `alert`, `start-screen`, `greeting`,
- * `prompt`, `missing`, `composer`, `input`, `send-button`, `stop-button`, `model-button`,
- * `model-list`, `jump`, `disclaimer`, `history`.
+ * `message-actions`, `workflow`, `sources`, `source-card`, `generated-image`, `questions`, `answers`, `progress`, `notice`, `alert`, `start-screen`, `greeting`,
+ * `prompt`, `missing`, `composer`, `input`, `tag`, `quote`, `attachments`, `attachment`,
+ * `attach-button`, `tools-button`, `tool-button`, `mention-button`, `model-button`, `dictate-button`,
+ * `widget-item`, `widget`, `send-button`, `stop-button`, `popup`, `preview`, `quote-button`, `drop`, `files`, `jump`,
+ * `disclaimer`, `history`.
  *
  * Besides the documented `chatkit.*` events it dispatches `chatkeep.title` with
  * `{threadId, title}` when the title of the open thread is known or changes.
@@ -91,8 +95,8 @@ export class ChatKeepElement extends LitElement {
     const session = await this.#ready();
     const { text, content, attachments = [], reply, newThread, toolChoice, model } = params;
     if (newThread) await session.open(null);
-    await session.send({
-      content: content ?? asContent(text ?? ''),
+    const input: UserMessageInput = {
+      content: complete(content ?? asContent(text ?? '')),
       attachments: attachments.map(({ id }) => id),
       quoted_text: reply ?? null,
       inference_options: {
@@ -100,15 +104,21 @@ export class ChatKeepElement extends LitElement {
         ...(model ? { model } : {}),
         ...(toolChoice ? { tool_choice: toolChoice } : {}),
       },
-    });
+    };
+    await session.send(input, attachments);
   }
 
   async setComposerValue(params: Params<'setComposerValue'>[0]): Promise<void> {
     const { composer } = (await this.#ready()).view;
-    const { text, content, selectedModelId } = params;
-    const value = text ?? content?.map((part) => part.text).join('');
-    if (value !== undefined) composer.text = value;
-    if (selectedModelId !== undefined) composer.picker.choose(selectedModelId);
+    const { text, content, reply, attachments, files } = params;
+    composer.setValue({
+      content: content ?? (text === undefined ? undefined : asContent(text)),
+      quote: reply,
+      attachments,
+      files,
+      toolId: params.selectedToolId,
+      modelId: params.selectedModelId,
+    });
   }
 
   async showHistory(): Promise<void> {

@@ -54,6 +54,11 @@ export class ChatKitStreamError extends ChatKitError {
   override readonly name = 'ChatKitStreamError';
 }
 
+/** Whatever was thrown, as an error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new ChatKitError(String(thrown));
+}
+
 /** True for the error a fetch throws when its own signal was aborted. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';

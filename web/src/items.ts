@@ -3,6 +3,7 @@ import type {
   AssistantMessageItem,
   ItemUpdate,
   OutputText,
+  StructuredInputItem,
   Task,
   ThreadItem,
   UserContent,
@@ -10,6 +11,7 @@ import type {
   WorkflowItem,
 } from './protocol.js';
 import { HIDDEN_ITEM_TYPES } from './protocol.js';
+import { isComponent, updateWidget } from './widget-items.js';
 
 /** Ids of messages the server has not confirmed yet begin with this. */
 export const LOCAL_PREFIX = 'local_';
@@ -52,6 +54,12 @@ export function normalizeItem(item: ThreadItem): ThreadItem {
   if (item.type === 'assistant_message' || item.type === 'user_message') {
     return Array.isArray(item.content) ? item : ({ ...item, content: [] } as ThreadItem);
   }
+  if (item.type === 'widget' && !isComponent(item.widget)) {
+    return { ...item, widget: { type: 'Basic' } };
+  }
+  if (item.type === 'structured_input') {
+    return Array.isArray(item.inputs) ? item : { ...item, inputs: [] };
+  }
   if (item.type === 'workflow' && !Array.isArray(item.workflow?.tasks)) {
     return { ...item, workflow: { ...item.workflow, tasks: [] } };
   }
@@ -66,6 +74,10 @@ function normalizePart(part: OutputText): OutputText {
 export function updateItem(item: ThreadItem, update: ItemUpdate): ThreadItem {
   if (item.type === 'assistant_message') return updateAnswer(item, update);
   if (item.type === 'workflow') return updateWorkflow(item, update);
+  if (item.type === 'widget') return updateWidget(item, update);
+  if (item.type === 'generated_image' && update.type === 'generated_image.updated') {
+    return { ...item, image: update.image, progress: update.progress ?? item.progress ?? null };
+  }
   return item;
 }
 
@@ -157,6 +169,16 @@ export function reconcileItems(
       ? local.slice(lastQuestion + 1).filter((item) => !known.has(item.id))
       : [];
   return [...before, ...server.map(normalizeItem), ...partial];
+}
+
+/** The questions that wait for their answers; the newest ones, if a server asked twice. */
+export function pendingInput(items: readonly ThreadItem[]): StructuredInputItem | null {
+  const item = items.findLast(
+    (other) => other.type === 'structured_input' || other.type === 'user_message',
+  );
+  return item?.type === 'structured_input' && item.status === 'pending' && item.inputs.length > 0
+    ? item
+    : null;
 }
 
 export function lastUserMessage(items: readonly ThreadItem[]): UserMessageItem | null {

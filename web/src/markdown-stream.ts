@@ -3,6 +3,7 @@
  * screen: `holdBack` leaves out a last line of which nobody can tell yet what it is, and
  * `closeInline` completes or drops the markers that are open at the end of the last paragraph.
  */
+import { formulaAt } from './markdown-math.js';
 
 const FENCE_LINE = /^[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)*(`{3,}|~{3,})(.*)$/;
 
@@ -84,7 +85,12 @@ function scanInline(text: string): string {
   while (i < text.length) {
     const char = text[i] ?? '';
     if (openers.length > MAX_OPEN || brackets.length > MAX_OPEN) return text;
-    if (char === '\\') {
+    const formula = char === '\\' || char === '$' ? formulaAt(text, i) : null;
+    // Half a formula is nothing to read.
+    if (formula === 'open') return scanInline(text.slice(0, i));
+    if (formula) {
+      i = formula.end;
+    } else if (char === '\\') {
       i += 2;
     } else if (char === '`') {
       const length = runLength(text, i);

@@ -14,6 +14,7 @@ import createMarkdownIt, {
   type Token,
 } from 'markdown-it';
 import type { MarkdownLabels } from './markdown-labels.js';
+import { knowFormulas } from './markdown-math.js';
 import { closeInline, holdBack } from './markdown-stream.js';
 import { CITE_CLOSE, CITE_OPEN } from './sources.js';
 import styles from './view/styles/markdown.css';
@@ -25,7 +26,7 @@ interface RenderEnv extends Env {
   labels: MarkdownLabels;
 }
 
-const SAFE_URL = /^(?:https?:\/\/|mailto:)/i;
+const SAFE_URL = /^(?:https?:\/\/|mailto:|chatkit-link:\/\/)/i;
 
 const ALLOWED_TAGS =
   'p h1 h2 h3 h4 h5 h6 ul ol li pre code blockquote table thead tbody tr th td em strong s a hr br input div span button sup'.split(
@@ -38,6 +39,7 @@ const parser = createParser();
 
 function createParser(): MarkdownIt {
   const md = createMarkdownIt({ html: false, linkify: true, breaks: false });
+  knowFormulas(md);
   // Every address parses as a link, so that its brackets never show; the renderer then decides.
   md.validateLink = () => true;
   md.core.ruler.after('block', 'chatkeep_open_end', closeOpenEnd);
@@ -128,7 +130,7 @@ function codeBlock(token: Token | undefined, env: RenderEnv): string {
   return (
     `<div class="code"><div class="code-head"><span>${escapeHtml(language || env.labels.code)}</span>` +
     `<button type="button" class="copy-code">${copy}</button></div>` +
-    `<pre tabindex="0" dir="ltr"><code>${escapeHtml(token.content.replace(CITATION, ''))}</code></pre></div>`
+    `<pre tabindex="0" dir="ltr"><code class="language-${escapeHtml(language.toLowerCase())}">${escapeHtml(token.content.replace(CITATION, ''))}</code></pre></div>`
   );
 }
 

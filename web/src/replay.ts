@@ -6,6 +6,7 @@
  */
 import { answerText, isItem, isVisible, normalizeItem, updateItem } from './items.js';
 import type { StreamEvent, ThreadItem } from './protocol.js';
+import { widgetExtent } from './widget-items.js';
 
 /** The items that are written from the beginning behind those on the screen. */
 export type Copies = ReadonlyMap<string, ThreadItem>;
@@ -47,6 +48,7 @@ function settled<S extends Shown>(state: S, copy: ThreadItem): S {
 /** How much there is to read of an item. */
 function extent(item: ThreadItem): number {
   if (item.type === 'assistant_message') return answerText(item).length;
+  if (item.type === 'widget') return widgetExtent(item.widget);
   if (item.type !== 'workflow') return 0;
   return item.workflow.tasks.reduce((sum, task) => sum + 1 + (task.content?.length ?? 0), 0);
 }

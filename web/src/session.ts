@@ -5,19 +5,29 @@
 import type { LitElement } from 'lit';
 import { type ChatModel, ChatView, WIDE } from './chat-view.js';
 import { ChatKitClient } from './client.js';
+import { complete } from './composer/content.js';
 import { Conversation } from './conversation.js';
-import { ChatKitError } from './errors.js';
+import { report } from './conversation-host.js';
+import { asError, ChatKitError } from './errors.js';
 import { ThreadHistory } from './history.js';
 import { translator } from './locales.js';
 import type { ChatKitOptions } from './options.js';
-import type { InferenceOptions, JsonObject, UserContent, UserMessageInput } from './protocol.js';
+import type {
+  Attachment,
+  InferenceOptions,
+  JsonObject,
+  UserContent,
+  UserMessageInput,
+} from './protocol.js';
 import { hostSettled } from './ready.js';
 import { markdownPart } from './view/markdown-view.js';
 
 interface SessionEvents {
   'chatkit.ready': undefined;
+  'chatkit.deeplink': { name: string; data: Record<string, string> };
   'chatkit.history.open': undefined;
   'chatkit.history.close': undefined;
+  'chatkit.tool.change': { toolId: string | null };
   'chatkeep.title': { threadId: string | null; title: string | null };
 }
 
@@ -46,10 +56,10 @@ export class ChatSession {
     this.conversation = new Conversation(client, {
       emit: (type, detail) => this.#dispatch(type, detail),
       runTool: (call) => this.#runTool(call),
-      restoreText: (text) => this.view.composer.restore(text),
+      restore: (message) => this.view.composer.restore(message),
     });
     this.history = new ThreadHistory(client);
-    this.view = new ChatView(element, this.#host, this.#model());
+    this.view = new ChatView(element, client, this.#host, this.#model());
     const threadId = options.initialThread ?? null;
     this.conversation.store.dispatch({ type: 'opened', threadId });
     this.conversation.store.subscribe(() => this.#changed());
@@ -75,9 +85,9 @@ export class ChatSession {
     await this.conversation.open(threadId);
   }
 
-  async send(input: UserMessageInput): Promise<void> {
+  async send(input: UserMessageInput, attachments?: readonly Attachment[]): Promise<void> {
     this.view.toEnd();
-    await this.conversation.send(input);
+    await this.conversation.send(input, attachments);
   }
 
   async refresh(): Promise<void> {
@@ -85,9 +95,9 @@ export class ChatSession {
     if (this.history.store.value.loaded) await this.history.load();
   }
 
-  /** The model chosen in the composer. */
+  /** The model and the tool chosen in the composer. */
   inference(): InferenceOptions {
-    return this.view.composer.inference({ options: this.#options });
+    return this.view.composer.inference(this.#options);
   }
 
   close(): void {
@@ -122,16 +132,26 @@ export class ChatSession {
     },
     send: (content: UserContent[]): void => {
       const input: UserMessageInput = {
-        content,
+        content: complete(content),
         attachments: [],
         quoted_text: null,
         inference_options: this.inference(),
       };
-      // What fails is on the screen by then, and its text is back in the composer.
-      this.send(input).catch(() => undefined);
+      this.#host.sendInput(input);
+      this.view.composer.spendTool();
     },
+    sendInput: (input: UserMessageInput, attachments?: readonly Attachment[]): void => {
+      // What fails is on the screen by then, and its text is back in the composer.
+      this.send(input, attachments).catch(() => undefined);
+    },
+    toolChanged: (toolId: string | null): void => this.#emit('chatkit.tool.change', { toolId }),
+    report: (error: unknown): void => this.#dispatch('chatkit.error', { error: asError(error) }),
+    deepLink: (name: string, data: Record<string, string>): void =>
+      this.#emit('chatkit.deeplink', { name, data }),
     historyToggled: (open: boolean): void =>
       this.#emit(open ? 'chatkit.history.open' : 'chatkit.history.close', undefined),
+    failed: (error: unknown): void =>
+      report({ emit: (type, detail) => this.#dispatch(type, detail) }, error),
   };
 
   #changed(): void {

@@ -7,6 +7,8 @@ export interface NumberedSource {
   /** Where it can be read; only for web addresses. */
   href: string | null;
   detail: string;
+  /** The first of the annotations that name it. */
+  source: Source;
 }
 
 /** Private-use characters around a source's number; the Markdown renderer makes a marker of them. */
@@ -14,6 +16,7 @@ export const CITE_OPEN = '\ue200';
 export const CITE_CLOSE = '\ue201';
 
 function keyOf(source: Source): string {
+  if (source.type === 'entity' && source.id) return `entity ${source.id}`;
   return source.url ?? source.filename ?? source.title ?? '';
 }
 
@@ -27,7 +30,10 @@ export function numberSources(item: AssistantMessageItem): NumberedSource[] {
       number: found.size + 1,
       title: source.title || source.filename || source.url || '',
       href,
-      detail: href ? hostOf(href) : (source.filename ?? source.description ?? ''),
+      detail: href
+        ? (source.attribution ?? hostOf(href))
+        : (source.filename ?? source.label ?? source.description ?? ''),
+      source,
     });
   }
   return [...found.values()];

@@ -69,6 +69,8 @@ export type Action =
   | { type: 'refused'; items: readonly ThreadItem[]; alert: Alert | null }
   | { type: 'ended'; outcome: 'complete' | 'stopped' | 'lost' | 'failed'; alert?: Alert }
   | { type: 'thread.changed'; thread: Thread }
+  | { type: 'item.changed'; item: ThreadItem }
+  | { type: 'action.failed'; alert: Alert }
   | { type: 'alert.dismissed' }
   | { type: 'notice.dismissed'; id: number };
 
@@ -145,6 +147,10 @@ export function reduce(state: ViewState, action: Action): ViewState {
       return state.threadId === action.thread.id
         ? { ...state, thread: { ...state.thread, ...action.thread } }
         : state;
+    case 'item.changed':
+      return withItem(state, action.item);
+    case 'action.failed':
+      return { ...state, alert: action.alert };
     case 'alert.dismissed':
       return { ...state, alert: null };
     case 'notice.dismissed':
@@ -283,6 +289,12 @@ function onItem(state: ViewState, item: ThreadItem, open: boolean): ViewState {
     live,
     progress: isAnswer && item.type !== 'workflow' ? null : state.progress,
   };
+}
+
+/** An item that is on the screen, changed outside of any stream. */
+function withItem(state: ViewState, item: ThreadItem): ViewState {
+  if (!isItem(item) || !state.items.some(({ id }) => id === item.id)) return state;
+  return { ...state, items: upsertItem(state.items, item) };
 }
 
 function onUpdate(

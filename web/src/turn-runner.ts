@@ -2,7 +2,7 @@
  * The one turn that this page shows being written: asked here, or joined because another page asked.
  *
  * Failure policy: before an answer begins, a failure puts everything back as it was and gives the
- * text back to the composer. After it began, the text that was read stays on screen. On a server
+ * message back to the composer. After it began, the text that was read stays on screen. On a server
  * that keeps turns the stream is resumed where it broke off; on any other, the server is asked until
  * it answers, and its record then replaces the local one.
  */
@@ -19,7 +19,7 @@ import {
   isPassing,
 } from './errors.js';
 import { isLocal } from './items.js';
-import type { StreamEvent, StreamRequest, ThreadItem, TurnRecord } from './protocol.js';
+import type { StreamEvent, StreamRequest, ThreadItem, TurnRecord, Unsent } from './protocol.js';
 import { backoff, pause } from './reconnect.js';
 import type { Action, ViewState } from './state.js';
 import type { Store } from './store.js';
@@ -32,7 +32,7 @@ const CANCEL_TIMEOUT = 5000;
 /** What a refused request puts back. */
 export interface Undo {
   items: readonly ThreadItem[];
-  text: string | null;
+  message: Unsent | null;
 }
 
 interface Turn {
@@ -48,7 +48,7 @@ interface Turn {
   /** Ends the wait for a stop. */
   timer: ReturnType<typeof setTimeout> | undefined;
   /** What was asked, until the server has confirmed it. */
-  text: string | null;
+  message: Unsent | null;
 }
 
 export interface TurnSurroundings {
@@ -87,7 +87,7 @@ export class TurnRunner {
 
   /** Resolves when the answer has begun, with a promise of its end. */
   async begin(request: StreamRequest, undo: Undo): Promise<{ finished: Promise<void> }> {
-    const turn = this.#enter({ turnId: null, after: 0 }, undo.text);
+    const turn = this.#enter({ turnId: null, after: 0 }, undo.message);
     try {
       const { signal } = turn.controller;
       const response = await ask(this.#client, request, signal, this.#onLost(turn));
@@ -141,11 +141,11 @@ export class TurnRunner {
     turn.controller.abort();
   }
 
-  #enter(place: Place, text: string | null): Turn {
+  #enter(place: Place, message: Unsent | null): Turn {
     this.#recovery.abort();
     const controller = new AbortController();
     const rest = { joined: false, left: false, stopped: false, cancelled: null, timer: undefined };
-    this.#turn = { controller, place, text, ...rest };
+    this.#turn = { controller, place, message, ...rest };
     return this.#turn;
   }
 
@@ -175,7 +175,7 @@ export class TurnRunner {
     clearTimeout(turn.timer);
     const alert = turn.stopped ? null : alertFor(error);
     this.#store.dispatch({ type: 'refused', items: undo.items, alert });
-    if (undo.text !== null) this.#host.restoreText(undo.text);
+    if (undo.message) this.#host.restore(undo.message);
     if (alert) report(this.#host, error);
     const turnId = error instanceof ChatKitRequestError ? error.turnId : null;
     if (turnId !== null) this.#around.turnInTheWay(turnId);
@@ -258,7 +258,7 @@ export class TurnRunner {
         }
         break;
       case 'thread.item.done':
-        if (event.item?.type === 'user_message') turn.text = null;
+        if (event.item?.type === 'user_message') turn.message = null;
         break;
       case 'client_effect':
         this.#host.emit('chatkit.effect', { name: event.name, data: event.data ?? {} });
@@ -291,17 +291,17 @@ export class TurnRunner {
     void this.#recover(turn, gone ? 0 : backoff(0));
   }
 
-  /** A message of which the server has said nothing must not be lost: its text can be sent again. */
+  /** A message of which the server has said nothing must not be lost: it can be sent again. */
   #giveBack(turn: Turn): void {
-    if (turn.text === null) return;
+    if (turn.message === null) return;
     const { items, alert } = this.#store.value;
     this.#store.dispatch({
       type: 'refused',
       items: items.filter((item) => !isLocal(item)),
       alert,
     });
-    this.#host.restoreText(turn.text);
-    turn.text = null;
+    this.#host.restore(turn.message);
+    turn.message = null;
   }
 
   /** Takes the server's record of a turn whose stream cannot be had any more. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatKitClient } from '../src/client.js';
 import { Conversation } from '../src/conversation.js';
+import { userText } from '../src/items.js';
 import type { UserMessageInput } from '../src/protocol.js';
 import { canResume } from '../src/state.js';
 
@@ -69,7 +70,7 @@ function setUp(answer: Answer) {
   const conversation = new Conversation(client, {
     emit: (type) => events.push(type),
     runTool: async ({ name }) => ({ ran: name }),
-    restoreText: (text) => restored.push(text),
+    restore: ({ content }) => restored.push(userText(content)),
   });
   return { conversation, requests, events, restored };
 }

@@ -9,6 +9,8 @@ for (const name of [
   'Element',
   'HTMLElement',
   'Node',
+  'Text',
+  'HTMLBRElement',
   'NodeFilter',
   'DocumentFragment',
 ] as const) {

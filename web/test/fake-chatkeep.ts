@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import { ChatKitClient } from '../src/client.js';
 import { Conversation } from '../src/conversation.js';
+import { userText } from '../src/items.js';
 import type { StreamEvent, ThreadItem, UserMessageInput } from '../src/protocol.js';
 import type { Visibility } from '../src/visibility.js';
 
@@ -361,7 +362,7 @@ export class Tab {
       {
         emit: (type) => this.events.push(type),
         runTool: async ({ name }) => ({ ran: name }),
-        restoreText: (text) => this.restored.push(text),
+        restore: ({ content }) => this.restored.push(userText(content)),
       },
       this.page,
     );

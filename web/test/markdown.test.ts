@@ -79,7 +79,7 @@ test('GFM is rendered', () => {
     '<table>',
     'class="align-right"',
     '<input type="checkbox" disabled="" checked="">',
-    '<code>def f(x):',
+    '<code class="language-python">def f(x):',
     'href="https://example.com/a_(b)"',
     'href="https://example.com/x"',
   ]) {
@@ -225,4 +225,21 @@ test('ten thousand nested openers are answered in time', () => {
   new MarkdownStream(LABELS).update(`${'*a **b '.repeat(5000)}`, true);
   new MarkdownStream(LABELS).update('['.repeat(3000), true);
   assert.ok(process.cpuUsage(before).user < 10_000_000);
+});
+
+test('formulas are marked with their source, prices are not', () => {
+  assert.equal(html('so $x^2$ is'), '<p>so <code class="formula">x^2</code> is</p>\n');
+  assert.equal(html('so \\(x_1\\) is'), '<p>so <code class="formula">x_1</code> is</p>\n');
+  assert.equal(html('from $5 to $10'), '<p>from $5 to $10</p>\n');
+  assert.equal(html('$$\na\n\n- b\n$$\n'), '<p><code class="formula display">a\n\n- b</code></p>');
+  assert.equal(html('$$ a'), '<p>$$ a</p>\n');
+  assert.equal(html('`$x$`'), '<p><code>$x$</code></p>\n');
+});
+
+test('half a formula is never shown', () => {
+  stream('We know $a^2 + b^2$ and\n\n$$\n\\frac{1}{2}\n$$\n\nso \\(c\\) it is.', 1, (holder) => {
+    const rest = holder.cloneNode(true) as HTMLElement;
+    for (const formula of rest.querySelectorAll('.formula')) formula.remove();
+    assert.doesNotMatch(rest.textContent ?? '', /[$\\{^]/);
+  });
 });

@@ -8,6 +8,9 @@ import { Directive, type DirectiveResult, directive } from 'lit/directive.js';
 import { Lazy, lazy } from '../chunks/lazy.js';
 import type { MarkdownStream } from '../markdown.js';
 import type { MarkdownLabels } from '../markdown-labels.js';
+import type { NumberedSource } from '../sources.js';
+import { connectCitations } from './citations.js';
+import { enrich } from './rich-text.js';
 
 type Markdown = typeof import('../markdown.js');
 
@@ -20,7 +23,13 @@ class MarkdownDirective extends Directive {
   #settled = 0;
   #shown: { text: string; open: boolean; labels: MarkdownLabels } | null = null;
 
-  render(part: Markdown, text: string, open: boolean, labels: MarkdownLabels): unknown {
+  render(
+    part: Markdown,
+    text: string,
+    open: boolean,
+    labels: MarkdownLabels,
+    sources: readonly NumberedSource[],
+  ): unknown {
     const shown = this.#shown;
     if (shown?.text === text && shown.open === open && shown.labels === labels) return this.#root;
     if (!this.#stream || shown?.labels !== labels) {
@@ -32,6 +41,11 @@ class MarkdownDirective extends Directive {
     this.#root.dir = 'auto';
     const { restart, settled, tail } = this.#stream.update(text, open);
     if (restart) this.#settled = 0;
+    for (const piece of [settled, tail]) {
+      if (!piece) continue;
+      if (sources.length > 0) connectCitations(piece, sources);
+      enrich(piece, this.#root, piece === settled || !open);
+    }
     const fresh = settled ? [...settled.childNodes] : [];
     morphChildren(this.#root, this.#settled, [...fresh, ...tail.childNodes]);
     this.#settled += fresh.length;
@@ -71,7 +85,12 @@ function morph(present: Node, wanted: Node): boolean {
 const rendered = directive(MarkdownDirective);
 
 /** A text as Markdown; as it was written until the parser is here. */
-export function markdown(text: string, open: boolean, labels: MarkdownLabels): DirectiveResult {
+export function markdown(
+  text: string,
+  open: boolean,
+  labels: MarkdownLabels,
+  sources: readonly NumberedSource[] = [],
+): DirectiveResult {
   const plain = text === '' ? nothing : html`<div class="markdown plain" dir="auto">${text}</div>`;
-  return lazy(markdownPart, (part) => rendered(part, text, open, labels), plain);
+  return lazy(markdownPart, (part) => rendered(part, text, open, labels, sources), plain);
 }

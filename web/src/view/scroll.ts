@@ -10,8 +10,14 @@ export class ScrollKeeper {
   atEnd = true;
   readonly #onChange: () => void;
   readonly #onNearStart: () => void;
-  readonly #resize = new ResizeObserver(() => this.settle());
+  /** Of the view, and of what is in it: images and parts come after the update that shows them. */
+  readonly #resize = new ResizeObserver(() => {
+    if (this.follows) this.settle();
+  });
+  /** Whether growth is followed. */
+  follows = true;
   #element: HTMLElement | null = null;
+  #content: Element | null = null;
   #anchor: { node: Element; top: number } | null = null;
 
   constructor(onChange: () => void, onNearStart: () => void) {
@@ -20,9 +26,15 @@ export class ScrollKeeper {
   }
 
   attach(element: HTMLElement | null): void {
+    const content = element?.firstElementChild ?? null;
+    if (content !== this.#content) {
+      if (this.#content) this.#resize.unobserve(this.#content);
+      this.#content = content;
+      if (content) this.#resize.observe(content);
+    }
     if (element === this.#element) return;
     this.#element?.removeEventListener('scroll', this.#onScroll);
-    this.#resize.disconnect();
+    if (this.#element) this.#resize.unobserve(this.#element);
     this.#element = element;
     if (!element) return;
     element.addEventListener('scroll', this.#onScroll, { passive: true });
