@@ -173,4 +173,4 @@ async def test_an_old_primary_that_lives_on_as_a_standby_is_refused(pair: Pair) 
     with pytest.raises(StoreUnavailableError) as caught:
         await insisting.save_thread(thread("thr_2"), ANN)
     await insisting.aclose()
-    assert getattr(caught.value.__cause__.orig, "sqlstate", None) == "25006"
+    assert getattr(caught.value.__cause__, "sqlstate", None) == "25006"

@@ -143,11 +143,15 @@ class DatePickerView {
   #go(day: string, focus = true): void {
     this.#picked.cursor = clampDay(day, this.#min, this.#max);
     this.#scope.surface.requestUpdate();
-    if (!focus) return;
-    requestAnimationFrame(() => {
-      const root = this.#trigger()?.parentElement;
-      root?.querySelector<HTMLElement>(`[data-day="${this.#picked.cursor}"]`)?.focus();
-    });
+    // At once, so that the next key finds the grid; a calendar that opens takes a frame to be there.
+    if (focus && !this.#focusCursor()) requestAnimationFrame(() => this.#focusCursor());
+  }
+
+  #focusCursor(): boolean {
+    const root = this.#trigger()?.parentElement;
+    const day = root?.querySelector<HTMLElement>(`[data-day="${this.#picked.cursor}"]`);
+    day?.focus();
+    return day?.matches(':focus') === true;
   }
 
   #close(refocus = true): void {

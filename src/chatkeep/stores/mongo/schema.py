@@ -92,6 +92,7 @@ INDEXES: Final = {
         _index("thread_id", unique=True, only={"state": "running"}, name="one_running"),
         _index("thread_id", "-state", "created_at"),
         _index("thread_id", "created_at"),
+        _index("state"),
     ],
     TURN_EVENTS: [_index("turn_id", "first", unique=True)],
     TOOL_CALLS: [_index("turn_id", "seq", unique=True)],
@@ -108,8 +109,8 @@ ACROSS: Final = {
         _across("state", "created_at", "id", "tenant", "owner"),
         _across("logged", "ended_at", only={"logged": True}),
         _across("holder", only={"cancel_requested": True, "state": "running"}),
-        # For what is put aside for open ones, of a user and of a whole tenant.
-        _across("tenant", "state", "owner"),
+        # For what is put aside for open ones of a whole tenant.
+        _across("tenant", "state"),
     ],
     SPENDING: [_across("day"), _across("tenant", "day")],
 }
