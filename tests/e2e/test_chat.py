@@ -1,9 +1,10 @@
 """What a person does in the chat page, in a real browser."""
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from chatkeep.models.scripted import Fail, Text
 from chatkeep.testing.provider import ScriptedProvider
@@ -183,6 +184,27 @@ async def test_history_lists_renames_and_deletes(served: ServerProcess, new_page
     await page.get_by_role("button", name=re.compile("first topic")).first.click()
 
     await expect(page.get_by_text("You said: first topic")).to_be_visible()
+
+
+async def test_keys_wait_for_a_list_that_is_still_loading(
+    served: ServerProcess, new_page: NewPage
+) -> None:
+    """Who is quicker than the network has chosen all the same."""
+    page = await new_page(served.url)
+    typed = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await typed.wait()
+        await route.continue_()
+
+    await page.route("**/choice-list-*.js", hold)
+    await page.reload()
+    await page.get_by_role("button", name=re.compile("^Model: ")).focus()
+    for key in ("Enter", "ArrowDown", "Enter"):
+        await page.keyboard.press(key)
+    typed.set()
+    await expect(page.get_by_role("button", name="Model: Tour")).to_be_visible()
+    await expect(page.get_by_role("listbox")).to_have_count(0)
 
 
 async def test_a_whole_conversation_by_keyboard(served: ServerProcess, new_page: NewPage) -> None:

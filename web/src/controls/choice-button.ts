@@ -3,6 +3,9 @@ import { html, type LitElement, nothing, type TemplateResult } from 'lit';
 import { Lazy, lazy } from '../chunks/lazy.js';
 import { type Choice, type Room, roomAbove } from './choices.js';
 
+/** Keys that are kept for a list that is not there yet. */
+const EARLY = /^(?:Arrow(?:Down|Up)|Home|End|Enter|.)$/;
+
 export const listPart = new Lazy(() => import('./choice-list.js'));
 
 export interface ChoiceButtonModel {
@@ -23,6 +26,8 @@ export class ChoiceButton {
   #open = false;
   #active = 0;
   #room: Room = { at: 0, height: 0 };
+  /** Keys that came before the list was there. */
+  readonly #early: string[] = [];
 
   /** @param id Unique in the element: of the list, and `ID-button` of the button. */
   constructor(host: LitElement, id: string) {
@@ -36,11 +41,11 @@ export class ChoiceButton {
     return html`<div class="choice" @focusout=${this.#onFocusOut}>
       <button type="button" id="${this.#id}-button" class=${className} part=${part} aria-label=${name} title=${name}
         aria-haspopup="listbox" aria-expanded=${open} aria-controls=${open ? this.#id : nothing} .disabled=${disabled}
-        @click=${() => (open ? this.#close() : void this.#show(choices))} @pointerenter=${prepare}
-        @keydown=${(event: KeyboardEvent) => this.#onButtonKey(event, choices)}>${content}</button>
+        @click=${() => (open ? this.#close() : void this.#show(model))} @pointerenter=${prepare}
+        @keydown=${(event: KeyboardEvent) => this.#onButtonKey(event, model)}>${content}</button>
       ${
         open
-          ? lazy(listPart, ({ choiceList, moved, typed }) =>
+          ? lazy(listPart, ({ choiceList }) =>
               choiceList({
                 id: this.#id,
                 label: list,
@@ -49,11 +54,7 @@ export class ChoiceButton {
                 room: this.#room,
                 pick: (choice) => this.#pick(choice, model),
                 activate: (index) => this.#activate(index),
-                onKey: (event) => {
-                  const { key } = event;
-                  const to = moved(key, choices, this.#active) ?? typed(key, choices, this.#active);
-                  this.#onKey(event, to, model);
-                },
+                onKey: (event) => this.#onKey(event, model),
               }),
             )
           : nothing
@@ -61,14 +62,14 @@ export class ChoiceButton {
     </div>`;
   }
 
-  async #show(choices: readonly Choice[]): Promise<void> {
+  async #show(model: ChoiceButtonModel): Promise<void> {
     const frame = this.#find(`#${this.#id}-button`)?.closest('.composer');
     const top = this.#find('.root');
     if (!frame || !top) return;
     this.#room = roomAbove(frame, this.#find(`#${this.#id}-button`), top);
     this.#active = Math.max(
       0,
-      choices.findIndex((choice) => choice.selected),
+      model.choices.findIndex((choice) => choice.selected),
     );
     this.#open = true;
     this.#host.requestUpdate();
@@ -78,6 +79,10 @@ export class ChoiceButton {
       this.#close(); // the next press asks for it again
       return;
     }
+    for (const key of this.#early.splice(0)) {
+      if (this.#open) this.#handle(key, model);
+    }
+    if (!this.#open) return;
     await this.#host.updateComplete;
     this.#find(`#${this.#id}`)?.focus({ preventScroll: true });
     this.#reveal();
@@ -85,6 +90,7 @@ export class ChoiceButton {
 
   #close(refocus = true): void {
     this.#open = false;
+    this.#early.length = 0;
     this.#host.requestUpdate();
     if (refocus) this.#find(`#${this.#id}-button`)?.focus();
   }
@@ -108,23 +114,40 @@ export class ChoiceButton {
     if (this.#open) this.#close(false);
   };
 
-  #onButtonKey(event: KeyboardEvent, choices: readonly Choice[]): void {
+  #onButtonKey(event: KeyboardEvent, model: ChoiceButtonModel): void {
+    if (this.#open) {
+      this.#onKey(event, model); // the list does not have the focus yet
+      return;
+    }
     if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
     event.preventDefault();
-    void this.#show(choices);
+    void this.#show(model);
   }
 
-  #onKey(event: KeyboardEvent, to: number | undefined, model: ChoiceButtonModel): void {
-    const choice = model.choices[this.#active];
-    if (to !== undefined) {
-      this.#activate(to);
-      void this.#host.updateComplete.then(() => this.#reveal());
-    } else if (event.key === 'Escape') this.#close();
-    else if (event.key === 'Tab') return;
-    else if ((event.key === 'Enter' || event.key === ' ') && choice) this.#pick(choice, model);
-    else return;
+  #onKey(event: KeyboardEvent, model: ChoiceButtonModel): void {
+    if (!this.#handle(event.key, model)) return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /** Does what a key says; false when it says nothing here. */
+  #handle(key: string, model: ChoiceButtonModel): boolean {
+    const { choices } = model;
+    const part = listPart.value;
+    if (key === 'Escape') this.#close();
+    else if (!part) {
+      if (!EARLY.test(key)) return false;
+      this.#early.push(key);
+    } else {
+      const to = part.moved(key, choices, this.#active) ?? part.typed(key, choices, this.#active);
+      const choice = choices[this.#active];
+      if (to !== undefined) {
+        this.#activate(to);
+        void this.#host.updateComplete.then(() => this.#reveal());
+      } else if ((key === 'Enter' || key === ' ') && choice) this.#pick(choice, model);
+      else return false;
+    }
+    return true;
   }
 
   #reveal(): void {

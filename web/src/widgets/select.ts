@@ -155,9 +155,15 @@ class SelectView {
     chosen.active = this.#all.findIndex(({ value }) => value === chosen.value);
     if (chosen.active < 0) chosen.active = moved(this.#all, -1, 'ArrowDown') ?? -1;
     this.#update();
-    if (this.#searchable)
-      requestAnimationFrame(() => this.#root()?.querySelector<HTMLElement>('.w-search')?.focus());
+    // At once, so that the next key finds it; a list that opens takes a frame to be there.
+    if (this.#searchable && !this.#focusSearch()) requestAnimationFrame(() => this.#focusSearch());
     this.#reveal();
+  }
+
+  #focusSearch(): boolean {
+    const field = this.#root()?.querySelector<HTMLElement>('.w-search');
+    field?.focus();
+    return field?.matches(':focus') === true;
   }
 
   #close(refocus = true): void {
